@@ -1,0 +1,1 @@
+"""Decides everything, performs nothing: no files, threads, sleeps or asyncio in this package."""

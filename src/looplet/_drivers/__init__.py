@@ -1,0 +1,1 @@
+"""The only place that sleeps, starts threads or touches asyncio."""

@@ -1,0 +1,1 @@
+"""Models: the OpenAI-compatible backend, the scripted one, and the adapter that accepts yours."""

@@ -1,0 +1,69 @@
+"""`LoopConfig`: how a run behaves. Nonsense is refused when it is constructed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from looplet._record import Record
+
+ToolMode = Literal["auto", "native", "text"]
+
+DEFAULT_MAX_STEPS = 15
+
+
+class LoopConfig(Record):
+    """Settings of one run; every field has a default, `replace()` makes a changed copy.
+
+    max_steps       tool calls the run may make (None: the state's value, else 15)
+    system_prompt   put before everything else
+    temperature, max_tokens, llm_timeout_s, extra
+                    sent with every request; None leaves it to the backend, seconds for the timeout
+    done_tool       name of the tool whose accepted call completes the run
+    tool_mode       "native" tool calls, "text" protocol, or "auto": what the backend can do
+    retries         further attempts after a transient provider error, per turn
+    repairs         further attempts after a reply without a usable call, per turn
+    result_chars    a tool result longer than this is shown to the model as its head and tail
+    final_answer    at the step cap, ask once more, without tools, for the best answer so far
+    """
+
+    max_steps: int | None = None
+    system_prompt: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    done_tool: str = "done"
+    tool_mode: ToolMode = "auto"
+    llm_timeout_s: float | None = None
+    retries: int = 3
+    repairs: int = 2
+    result_chars: int = 20_000
+    final_answer: bool = False
+    extra: dict[str, Any] = {}
+
+    def check(self) -> LoopConfig:
+        """Raise ValueError or TypeError for values that cannot work; return self."""
+        whole("LoopConfig(max_steps=...)", self.max_steps, least=1, optional=True)
+        whole("LoopConfig(max_tokens=...)", self.max_tokens, least=1, optional=True)
+        whole("LoopConfig(retries=...)", self.retries, least=0)
+        whole("LoopConfig(repairs=...)", self.repairs, least=0)
+        whole("LoopConfig(result_chars=...)", self.result_chars, least=100)
+        if self.tool_mode not in get_args(ToolMode):
+            raise ValueError(
+                f"LoopConfig(tool_mode={self.tool_mode!r}): use one of {', '.join(map(repr, get_args(ToolMode)))}"
+            )
+        if not isinstance(self.done_tool, str) or not self.done_tool:
+            raise ValueError(f"LoopConfig(done_tool={self.done_tool!r}): give the name of a tool")
+        if not isinstance(self.system_prompt, str):
+            raise TypeError(f"LoopConfig(system_prompt=...) is a str, not {type(self.system_prompt).__name__}")
+        for name, value in (("temperature", self.temperature), ("llm_timeout_s", self.llm_timeout_s)):
+            if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0):
+                raise ValueError(f"LoopConfig({name}={value!r}): use a number of at least 0, or None")
+        return self
+
+
+def whole(what: str, value: object, *, least: int, optional: bool = False) -> None:
+    """Refuse anything but a whole number of at least `least` (or None where that is allowed)."""
+    if optional and value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        none = ", or None for the default" if optional else ""
+        raise ValueError(f"{what} is {value!r}: use a whole number of at least {least}{none}")

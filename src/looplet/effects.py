@@ -1,0 +1,86 @@
+"""The five things the core asks a driver to do. The helpers here are the only places in the core that `yield`.
+
+A helper gives its effect a type: `reply = yield from call_model(prompt)` has its type under mypy,
+whichever driver runs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from looplet._record import Record
+from looplet.events import Event
+from looplet.messages import Prompt, Reply
+from looplet.types import ToolCall, ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator, Sequence
+
+    T = TypeVar("T")
+    Flow = Generator["Effect", Any, T]
+
+
+class Decided(Record):
+    """A call after `pre_dispatch`: to be run, or with the `result` that stands in for running it.
+
+    `asked` is the call as the model wrote it. `native` says that the model made it as a native tool call and expects a
+    tool message with its id.
+    """
+
+    call: ToolCall
+    asked: ToolCall
+    result: ToolResult | None = None
+    native: bool = True
+
+
+class CallModel(Record):
+    """Send `prompt`; answers with (Reply, milliseconds)."""
+
+    prompt: Prompt
+
+
+class RunTools(Record):
+    """Run every call that has no result yet; answers with the results, in order."""
+
+    decided: tuple[Decided, ...]
+
+
+class AwaitHook(Record):
+    """Await what an async hook returned; answers with its value."""
+
+    awaitable: Any
+
+
+class Sleep(Record):
+    """Wait between two attempts."""
+
+    seconds: float
+
+
+class Emit(Record):
+    """Write the event to the journals, then tell the watchers."""
+
+    event: Event
+
+
+Effect = CallModel | RunTools | AwaitHook | Sleep | Emit
+
+
+def call_model(prompt: Prompt) -> Flow[tuple[Reply, float]]:
+    return cast("tuple[Reply, float]", (yield CallModel(prompt)))
+
+
+def run_tools(decided: Sequence[Decided]) -> Flow[list[ToolResult]]:
+    return cast("list[ToolResult]", (yield RunTools(tuple(decided))))
+
+
+def await_hook(awaitable: Awaitable[Any]) -> Flow[Any]:
+    return (yield AwaitHook(awaitable))
+
+
+def sleep(seconds: float) -> Flow[None]:
+    yield Sleep(seconds)
+
+
+def emit(event: Event) -> Flow[None]:
+    yield Emit(event)

@@ -1,0 +1,1 @@
+"""Hooks ready to use, one file each."""

@@ -1,0 +1,203 @@
+"""The mutable home of a run. `RunState` belongs to the core; `DefaultState` is the window hooks see it through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from looplet.config import LoopConfig, whole
+from looplet.types import ErrorKind, Step, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from looplet.messages import Capabilities, Message, ToolSchema
+    from looplet.protocols import AgentState, Tool
+    from looplet.types import ToolCall
+
+
+class RunState:
+    """Everything one run knows. Only the core writes here, and steps only through `commit`."""
+
+    __slots__ = (
+        "budget",
+        "call_number",
+        "capabilities",
+        "config",
+        "context",
+        "conversation",
+        "errors",
+        "finishing",
+        "free_turns",
+        "hooks",
+        "injected",
+        "labels",
+        "log",
+        "model_name",
+        "output",
+        "overflowed",
+        "pending_approval",
+        "run_id",
+        "spent",
+        "steps",
+        "stop",
+        "task",
+        "text_mode",
+        "tool_schemas",
+        "tools",
+        "turn",
+        "unanswered",
+        "unsent",
+        "usage",
+        "view",
+    )
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        task: Any,
+        context: Any,
+        config: LoopConfig,
+        budget: int,
+        tools: Mapping[str, Tool],
+        hooks: Any,  # _core.hook_table.HookTable; the vocabulary does not know the core
+        capabilities: Callable[[], Capabilities],
+        model_name: str,
+        view: AgentState,
+        labels: dict[str, Any],
+    ) -> None:
+        self.run_id = run_id
+        self.task = task
+        self.context = context
+        self.config = config
+        self.budget = budget
+        self.tools = tools
+        self.tool_schemas: tuple[ToolSchema, ...] = tuple(tool.schema for tool in tools.values())
+        self.hooks = hooks
+        self.capabilities = capabilities
+        self.model_name = model_name
+        self.view = view
+        self.labels = labels
+        self.log = StepLog(view.steps)
+        self.steps: list[Step] = view.steps
+        self.conversation: list[Message] = []
+        self.unsent = 0  # messages from here on were in no request yet
+        self.injected: list[str] = []  # volatile text for the next request only
+        self.unanswered: list[Any] = []  # calls of this turn that have no result in the conversation yet
+        self.text_mode = False
+        self.overflowed = False
+        self.usage = Usage()
+        self.spent = Usage()  # since the previous step
+        self.errors: list[str] = []
+        self.call_number = 0
+        self.turn = 0
+        self.free_turns = 0
+        self.finishing = False
+        self.output: Any = None
+        self.pending_approval: Any = None
+        self.stop: str | None = None
+
+    @property
+    def steps_left(self) -> int:
+        return self.budget - self.counted_steps
+
+    @property
+    def counted_steps(self) -> int:
+        return len(self.steps) - self.free_turns
+
+    def end(self, reason: str, error: str | None = None) -> None:
+        """Stop the run; the first reason stands."""
+        if self.stop is None:
+            self.stop = reason
+        if error is not None:
+            self.errors.append(error)
+
+    def spend(self, usage: Usage | None) -> None:
+        if usage is not None:
+            self.spent += usage
+            self.usage += usage
+
+
+class StepLog:
+    """The read-only list of steps so far that hooks receive as `log`."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, steps: list[Step]) -> None:
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> Step:
+        return self._steps[index]
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._steps)
+
+    def render(self) -> str:
+        """One line a step, as `Step.pretty()` prints it."""
+        return "\n".join(step.pretty() for step in self._steps)
+
+
+class DefaultState:
+    """The state hooks see, and the place for yours: `metadata` is a dict nobody else touches.
+
+    A state belongs to one run. Everything but `max_steps` and `metadata` is read from that run.
+    """
+
+    def __init__(self, max_steps: int | None = None, metadata: dict[str, Any] | None = None) -> None:
+        whole("DefaultState(max_steps=...)", max_steps, least=1, optional=True)
+        self.max_steps = max_steps
+        self.metadata: dict[str, Any] = metadata if metadata is not None else {}
+        self.steps: list[Step] = []
+        self._run: RunState | None = None
+
+    def bind(self, run: RunState) -> None:
+        """Called once by the loop."""
+        if self._run is not None:
+            raise ValueError("this DefaultState already belongs to a run; give every run a new one")
+        self._run = run
+
+    @property
+    def step_count(self) -> int:
+        return len(self.steps)
+
+    @property
+    def budget_remaining(self) -> int | None:
+        """Steps left; before the run starts, `max_steps`."""
+        return self.max_steps if self._run is None else self._run.steps_left
+
+    @property
+    def last_error(self) -> str | None:
+        """Error of the previous step, if that step executed and failed; None after a success or a denial."""
+        if not self.steps:
+            return None
+        result = self.steps[-1].tool_result
+        return None if result.error_kind == ErrorKind.PERMISSION_DENIED else result.error
+
+    @property
+    def task(self) -> Any:
+        return self._run and self._run.task
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        return tuple(self._run.conversation) if self._run else ()
+
+    @property
+    def usage(self) -> Usage:
+        return self._run.usage if self._run else Usage()
+
+    @property
+    def finishing(self) -> bool:
+        """True while `check_done` looks at a step in which the model asked to finish."""
+        return self._run is not None and self._run.finishing
+
+    @property
+    def stop_reason(self) -> str | None:
+        return self._run.stop if self._run else None
+
+    @property
+    def pending_approval(self) -> ToolCall | None:
+        pending: ToolCall | None = self._run.pending_approval if self._run else None
+        return pending

@@ -1,0 +1,1 @@
+"""The trace: one directory for show, diff, replay, resume, eval and snapshot."""

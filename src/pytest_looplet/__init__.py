@@ -1,0 +1,1 @@
+"""A pytest plugin that turns agent runs into a regression suite."""
