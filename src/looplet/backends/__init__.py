@@ -1,1 +1,31 @@
 """Models: the OpenAI-compatible backend, the scripted one, and the adapter that accepts yours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from looplet.backends.adapter import adapt
+    from looplet.backends.mock import MockLLMBackend
+
+__all__ = [
+    "MockLLMBackend",
+    "adapt",
+]
+
+_HOME = {
+    "MockLLMBackend": "mock",
+    "adapt": "adapter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # not at import time: a backend is loaded when it is used
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
