@@ -1,4 +1,120 @@
 """An agent loop you iterate: `for step in composable_loop(llm=..., tools=..., task=...)`.
 
-PYTEST_DONT_REWRITE (this package holds no test assertions; see docs/architecture.md)
+The names below are the interface; the modules behind them may move. They are looked up when first used, so that
+importing the package costs next to nothing.
+
+PYTEST_DONT_REWRITE (no test assertions in this package: saves pytest the rewriting, docs/architecture.md)
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from looplet._version import __version__
+
+if TYPE_CHECKING:
+    from looplet.backends.mock import MockLLMBackend
+    from looplet.config import LoopConfig
+    from looplet.decisions import Allow, Compact, Deny, InjectContext, Stop
+    from looplet.errors import BackendError, HookError, LoopletError, ToolValidationError
+    from looplet.hooks.provenance import ProvenanceSink
+    from looplet.loop import Run, composable_loop, preview_prompt
+    from looplet.messages import Capabilities, Message, Prompt, Reply
+    from looplet.protocols import AgentState, LoopHook
+    from looplet.replay import replay_loop
+    from looplet.result import RunResult
+    from looplet.state import DefaultState
+    from looplet.tools.context import ToolContext
+    from looplet.tools.registry import BaseToolRegistry
+    from looplet.tools.spec import ToolSpec, tool
+    from looplet.trace.read import load_trace
+    from looplet.types import ErrorKind, Step, ToolCall, ToolResult, Usage
+
+_HOME = {
+    "AgentState": "protocols",
+    "Allow": "decisions",
+    "BackendError": "errors",
+    "BaseToolRegistry": "tools.registry",
+    "Capabilities": "messages",
+    "Compact": "decisions",
+    "DefaultState": "state",
+    "Deny": "decisions",
+    "ErrorKind": "types",
+    "HookError": "errors",
+    "InjectContext": "decisions",
+    "LoopConfig": "config",
+    "LoopHook": "protocols",
+    "LoopletError": "errors",
+    "Message": "messages",
+    "MockLLMBackend": "backends.mock",
+    "Prompt": "messages",
+    "ProvenanceSink": "hooks.provenance",
+    "Reply": "messages",
+    "Run": "loop",
+    "RunResult": "result",
+    "Step": "types",
+    "Stop": "decisions",
+    "ToolCall": "types",
+    "ToolContext": "tools.context",
+    "ToolResult": "types",
+    "ToolSpec": "tools.spec",
+    "ToolValidationError": "errors",
+    "Usage": "types",
+    "composable_loop": "loop",
+    "load_trace": "trace.read",
+    "preview_prompt": "loop",
+    "replay_loop": "replay",
+    "tool": "tools.spec",
+}
+
+__all__ = [
+    "AgentState",
+    "Allow",
+    "BackendError",
+    "BaseToolRegistry",
+    "Capabilities",
+    "Compact",
+    "DefaultState",
+    "Deny",
+    "ErrorKind",
+    "HookError",
+    "InjectContext",
+    "LoopConfig",
+    "LoopHook",
+    "LoopletError",
+    "Message",
+    "MockLLMBackend",
+    "Prompt",
+    "ProvenanceSink",
+    "Reply",
+    "Run",
+    "RunResult",
+    "Step",
+    "Stop",
+    "ToolCall",
+    "ToolContext",
+    "ToolResult",
+    "ToolSpec",
+    "ToolValidationError",
+    "Usage",
+    "__version__",
+    "composable_loop",
+    "load_trace",
+    "preview_prompt",
+    "replay_loop",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'looplet' has no attribute {name!r}")
+    from importlib import import_module  # lazily: this is where the lazy names are resolved
+
+    value: object = getattr(import_module(f"looplet.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

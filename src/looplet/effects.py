@@ -24,13 +24,14 @@ class Decided(Record):
     """A call after `pre_dispatch`: to be run, or with the `result` that stands in for running it.
 
     `asked` is the call as the model wrote it. `native` says that the model made it as a native tool call and expects a
-    tool message with its id.
+    tool message with its id. `notes` say what validation changed.
     """
 
     call: ToolCall
     asked: ToolCall
     result: ToolResult | None = None
     native: bool = True
+    notes: tuple[str, ...] = ()
 
 
 class CallModel(Record):

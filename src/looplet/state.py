@@ -10,7 +10,7 @@ from looplet.types import ErrorKind, Step, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from looplet.messages import Capabilities, Message, ToolSchema
+    from looplet.messages import Capabilities, Message, Prompt, ToolSchema
     from looplet.protocols import AgentState, Tool
     from looplet.types import ToolCall
 
@@ -27,10 +27,11 @@ class RunState:
         "conversation",
         "errors",
         "finishing",
-        "free_turns",
+        "free_steps",
         "hooks",
-        "injected",
+        "id_count",
         "labels",
+        "last_prompt",
         "log",
         "model_name",
         "output",
@@ -44,6 +45,7 @@ class RunState:
         "text_mode",
         "tool_schemas",
         "tools",
+        "tools_off",
         "turn",
         "unanswered",
         "unsent",
@@ -82,16 +84,18 @@ class RunState:
         self.steps: list[Step] = view.steps
         self.conversation: list[Message] = []
         self.unsent = 0  # messages from here on were in no request yet
-        self.injected: list[str] = []  # volatile text for the next request only
+        self.last_prompt: Prompt | None = None  # as it was sent
         self.unanswered: list[Any] = []  # calls of this turn that have no result in the conversation yet
         self.text_mode = False
+        self.tools_off = False  # the last question of a run is asked without tools
         self.overflowed = False
         self.usage = Usage()
         self.spent = Usage()  # since the previous step
         self.errors: list[str] = []
         self.call_number = 0
         self.turn = 0
-        self.free_turns = 0
+        self.id_count = 0
+        self.free_steps = 0
         self.finishing = False
         self.output: Any = None
         self.pending_approval: Any = None
@@ -103,7 +107,12 @@ class RunState:
 
     @property
     def counted_steps(self) -> int:
-        return len(self.steps) - self.free_turns
+        return len(self.steps) - self.free_steps
+
+    def next_call_id(self) -> str:
+        """A call id that is unique in this run, for calls the model gave none."""
+        self.id_count += 1
+        return f"call_{self.id_count}"
 
     def end(self, reason: str, error: str | None = None) -> None:
         """Stop the run; the first reason stands."""

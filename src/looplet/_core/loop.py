@@ -1,0 +1,60 @@
+"""The product in one screen: ask the model, run what it asked for, yield each step, stop when told.
+
+Everything here is a generator that decides and performs nothing. Each `yield` below is an effect (`looplet.effects`)
+that a driver carries out, so the loop is written once for every driver and tested with `next()` and `send()`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from looplet._core.finish import answer_without_tools, started
+from looplet._core.model_turn import ask_model
+from looplet._core.tool_turn import ask_done, commit, decide, look_back, open_step, start
+from looplet.effects import emit, run_tools
+from looplet.events import StepFinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from looplet._core.parse import ParsedCall
+    from looplet.effects import Flow
+    from looplet.state import RunState
+
+
+def loop(state: RunState) -> Flow[None]:
+    """Run until something sets `state.stop`. `StepFinished` is where the user's `for` gets its turn."""
+    yield from started(state)
+    while not state.stop:
+        calls = yield from ask_model(state)
+        for wave in waves(state, calls):
+            yield from run_wave(state, wave)
+            if state.stop:
+                break
+    if state.stop == "max_steps" and state.config.final_answer:
+        yield from answer_without_tools(state)
+
+
+def waves(state: RunState, calls: list[ParsedCall]) -> Iterator[list[ParsedCall]]:
+    """Calls that run together: one at a time, never more than the budget has left."""
+    state.unanswered = list(calls)
+    for call in calls:
+        yield [call]
+
+
+def run_wave(state: RunState, wave: list[ParsedCall]) -> Flow[None]:
+    """Decide about each call, run the allowed ones, then finish their steps one by one, in order."""
+    decided = []
+    for parsed in wave:
+        decision = yield from decide(state, parsed)
+        if decision is None:  # a hook stopped the run: this call and the rest stay unexecuted
+            break
+        decided.append(decision)
+    yield from start(state, decided)
+    results = yield from run_tools(decided)
+    for decision, result in zip(decided, results, strict=True):  # no break here: what ran is recorded
+        step = yield from open_step(state, decision, result)
+        step, notes = yield from look_back(state, step)
+        step = yield from ask_done(state, step)
+        commit(state, decision, step, notes)
+        yield from emit(StepFinished(step, decision.asked, state.call_number))

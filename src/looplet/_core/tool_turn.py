@@ -1,0 +1,174 @@
+"""One wave of tool calls: decide about each, let the hooks look back, settle whether the run is done, commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from looplet._core.hook_table import ask, impossible
+from looplet._core.prompt import say
+from looplet._core.to_text import result_text
+from looplet._core.validate import validate
+from looplet.decisions import Allow, Deny, InjectContext, Stop
+from looplet.effects import Decided, emit
+from looplet.events import CallFinished, CallStarted, HookDecided
+from looplet.messages import Message
+from looplet.types import ErrorKind, Step, ToolCall, ToolResult, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from looplet._core.hook_table import BoundHook
+    from looplet._core.parse import ParsedCall
+    from looplet.effects import Flow
+    from looplet.state import RunState
+
+
+def decide(state: RunState, parsed: ParsedCall) -> Flow[Decided | None]:
+    """Validate the call and ask `pre_dispatch`; None when a hook stopped the run."""
+    asked = Decided(parsed.call, parsed.call, native=parsed.native)
+    if parsed.problem is not None:
+        return refused(asked, ErrorKind.PARSE, parsed.problem, retry=True)
+    decision = checked(state, asked)
+    if decision.result is not None:
+        return decision
+    step = len(state.steps) + 1
+    for hook in state.hooks.pre_dispatch:  # rewrites chain; gates are asked even about a cached result
+        if decision.result is not None and not hook.gate:
+            continue
+        answer = yield from ask(hook, "pre_dispatch", step, state.view, state.log, decision.call, step)
+        if isinstance(answer, Stop):
+            yield from stop(state, hook, "pre_dispatch", answer)
+            return None
+        if isinstance(answer, Deny):  # the first one wins
+            yield from emit(HookDecided(hook.name, "pre_dispatch", f"deny {decision.call.tool}: {answer.reason}"))
+            return refused(decision, ErrorKind.PERMISSION_DENIED, answer.reason, retry=answer.retry)
+        if isinstance(answer, ToolResult):
+            decision = decision.replace(result=answer)
+        elif isinstance(answer, Allow):
+            if answer.args is not None:
+                rewritten = decision.call.replace(args=answer.args)
+                decision = checked(state, decision.replace(call=rewritten, result=None))
+                if decision.result is not None:  # the rewritten arguments are wrong: nothing runs
+                    return decision
+        elif answer is not None:
+            raise impossible(hook, "pre_dispatch", answer, "Deny, Allow, a ToolResult or Stop")
+    return decision
+
+
+def checked(state: RunState, decision: Decided) -> Decided:
+    """The call with its arguments as they will run, or with the refusal the model gets."""
+    valid = validate(decision.call, state.tools)
+    if isinstance(valid, ToolResult):
+        return decision.replace(result=valid)
+    call, notes = valid
+    return decision.replace(call=call, notes=notes) if notes or call is not decision.call else decision
+
+
+def refused(decision: Decided, kind: ErrorKind, reason: str, *, retry: bool) -> Decided:
+    return decision.replace(result=ToolResult(decision.call.tool, error=reason, error_kind=kind, error_retriable=retry))
+
+
+def stop(state: RunState, hook: BoundHook, phase: str, answer: Stop) -> Flow[None]:
+    state.end(answer.reason)
+    yield from emit(HookDecided(hook.name, phase, f"stop: {answer.reason}"))
+
+
+def start(state: RunState, decided: Sequence[Decided]) -> Flow[None]:
+    """Announce what is about to execute; refused calls never start."""
+    for offset, decision in enumerate(decided, start=1):
+        if decision.result is None:
+            yield from emit(CallStarted(len(state.steps) + offset, decision.call, decision.asked))
+
+
+def open_step(state: RunState, decision: Decided, result: ToolResult) -> Flow[Step]:
+    """Make the step and put it where hooks find it: `state.steps[-1]`."""
+    if decision.notes:
+        result = result.replace(warnings=(*decision.notes, *result.warnings))
+    step = Step(len(state.steps) + 1, decision.call, result, state.last_prompt, state.spent)
+    state.spent = Usage()
+    state.steps.append(step)
+    if decision.result is None:
+        yield from emit(CallFinished(step.number, decision.call, result))
+    return step
+
+
+def look_back(state: RunState, step: Step) -> Flow[tuple[Step, list[str]]]:
+    """Ask `post_dispatch`: texts for the model add up, replaced results chain, the first Stop wins."""
+    notes: list[str] = []
+    for hook in state.hooks.post_dispatch:
+        answer = yield from ask(
+            hook, "post_dispatch", step.number, state.view, state.log, step.tool_call, step.tool_result, step.number
+        )
+        if isinstance(answer, Stop):
+            yield from stop(state, hook, "post_dispatch", answer)
+            break
+        if isinstance(answer, (str, InjectContext)):
+            notes.append(answer if isinstance(answer, str) else answer.text)
+        elif isinstance(answer, ToolResult):
+            step = step.replace(tool_result=answer)
+            state.steps[-1] = step
+        elif answer is not None:
+            raise impossible(hook, "post_dispatch", answer, "a str, InjectContext, a ToolResult or Stop")
+    return step, notes
+
+
+def ask_done(state: RunState, step: Step) -> Flow[Step]:
+    """The DONE? point of every step: `check_done`, then the done tool, then the budget."""
+    state.finishing = step.tool_call.tool == state.config.done_tool and step.tool_result.ok
+    rejection = yield from ask_check_done(state, step)
+    if rejection is not None:
+        step = step.replace(
+            tool_result=step.tool_result.replace(
+                data=None, error=f"not accepted: {rejection}", error_kind=ErrorKind.VALIDATION, error_retriable=True
+            )
+        )
+    elif state.finishing and state.stop is None:
+        state.output = step.tool_result.data
+        state.end("done")
+    state.finishing = False
+    count(state, step)
+    return step
+
+
+def ask_check_done(state: RunState, step: Step) -> Flow[str | None]:
+    """Return why the completion is rejected. A rejection while the model did not ask to finish means nothing."""
+    for hook in state.hooks.check_done:
+        answer = yield from ask(hook, "check_done", step.number, state.view, state.log, state.context, step.number)
+        if isinstance(answer, Stop):
+            yield from stop(state, hook, "check_done", answer)
+            return None
+        if isinstance(answer, (str, Deny)):
+            reason = answer if isinstance(answer, str) else answer.reason
+            if state.finishing:
+                yield from emit(HookDecided(hook.name, "check_done", f"deny: {reason}"))
+                return reason
+        elif answer is not None:
+            raise impossible(hook, "check_done", answer, "Stop(reason) to end the run, Deny(reason) to reject a done")
+    return None
+
+
+def count(state: RunState, step: Step) -> None:
+    """Charge the step to the budget; the cap ends the run after what ran was recorded."""
+    tool = state.tools.get(step.tool_call.tool)
+    if tool is not None and tool.free:
+        state.free_steps += 1
+    if state.steps_left <= 0:
+        state.end("max_steps")
+
+
+def commit(state: RunState, decision: Decided, step: Step, notes: Sequence[str]) -> None:
+    """Make the step part of the run: the only writer of steps, and of results in the conversation."""
+    state.steps[-1] = step
+    if step.tool_result.error is not None:
+        state.errors.append(f"{step.tool_call.tool}: {step.tool_result.error}")
+    state.unanswered.pop(0)
+    content = "\n\n".join([result_text(step.tool_result, state.config.result_chars), *notes])
+    answer(state, decision.asked, content, native=decision.native)
+
+
+def answer(state: RunState, call: ToolCall, content: str, *, native: bool) -> None:
+    """Give the model the result of its call, in the form in which it made the call."""
+    if native:
+        state.conversation.append(Message("tool", content, call_id=call.call_id))
+    else:
+        say(state, f"Result of {call.tool}:\n{content}")
