@@ -1,1 +1,6 @@
-"""Grading: cases, scores, reports. No dependencies; the pytest plugin is its main user."""
+"""Cases, scores and reports: how a run is graded, with or without pytest."""
+
+from looplet.evals.case import EvalCase
+from looplet.evals.score import EvalResult
+
+__all__ = ["EvalCase", "EvalResult"]
