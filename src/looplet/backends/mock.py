@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Answer = str | ToolCall | Sequence[ToolCall] | Reply | BaseException | type[BaseException]
     Policy = Callable[[Prompt], Answer]
 
+_NEWEST = 2  # messages at the end that the next request may hold differently
 _CHARS_PER_TOKEN = 4  # a fixed estimate: usage flows through a run, and is the same every time
 
 
@@ -113,38 +114,56 @@ class MockLLMBackend:
 
 
 class _Reader:
-    """Reads a growing conversation once: the next request costs only what is new in it."""
+    """Reads a growing conversation once: the next request costs only what is new in it.
 
-    __slots__ = ("_check", "_messages", "_system", "chars", "highest_id")
+    The newest messages are read again each time, because text injected at the end is gone from the next request.
+    """
+
+    __slots__ = ("_messages", "_system", "_tally", "chars", "highest_id")
 
     def __init__(self) -> None:
         self._messages: tuple[Message, ...] = ()
         self._system = ""
-        self._forget()
-
-    def _forget(self) -> None:
-        self._check = RequestCheck()
+        self._tally = _Tally()
         self.chars = 0
         self.highest_id = 0
 
     def read(self, prompt: Prompt) -> list[str]:
         """Return what is wrong with the request."""
-        from looplet.backends.openai_wire import openai_message, openai_messages  # not at import time: needs json
+        from looplet.backends.openai_wire import openai_message, system_message  # not at import time: needs json
 
         known = len(self._messages)
         # comparing tuples of the same objects is far cheaper than reading the messages again
-        if known and self._system == prompt.system and prompt.messages[:known] == self._messages:
-            news = [openai_message(message) for message in prompt.messages[known:]]
-        else:
-            self._forget()
-            news = openai_messages(prompt)
-        for message in news:
-            self._note(message)
-        self._messages, self._system = prompt.messages, prompt.system
-        return self._check.problems()
+        if not known or self._system != prompt.system or prompt.messages[:known] != self._messages:
+            known, self._tally = 0, _Tally()
+            for system in system_message(prompt.system):
+                self._tally.add(system)
+        settled = max(known, len(prompt.messages) - _NEWEST)
+        for message in prompt.messages[known:settled]:
+            self._tally.add(openai_message(message))
+        self._messages, self._system = prompt.messages[:settled], prompt.system
+        tally = self._tally.copy()
+        for message in prompt.messages[settled:]:
+            tally.add(openai_message(message))
+        self.chars, self.highest_id = tally.chars, tally.highest_id
+        return tally.check.problems()
 
-    def _note(self, message: dict[str, Any]) -> None:
-        self._check.add(message)
+
+class _Tally:
+    """What a mock knows of the messages so far."""
+
+    __slots__ = ("chars", "check", "highest_id")
+
+    def __init__(self, check: RequestCheck | None = None, chars: int = 0, highest_id: int = 0) -> None:
+        self.check = check or RequestCheck()
+        self.chars = chars
+        self.highest_id = highest_id
+
+    def copy(self) -> _Tally:
+        return _Tally(self.check.copy(), self.chars, self.highest_id)
+
+    def add(self, message: dict[str, Any]) -> None:
+        self.check.add(message)
         self.chars += len(message["content"])
         for call in message.get("tool_calls", ()):
             self.chars += len(call["function"]["arguments"])

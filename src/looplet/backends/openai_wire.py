@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from looplet.messages import RawCall, Reply
+from looplet.types import Usage
+
 if TYPE_CHECKING:
-    from looplet.messages import Message, Prompt
+    from looplet.messages import Message, Prompt, ToolSchema
     from looplet.types import ToolCall
+
+_CUT = {"max_tokens", "max_length", "model_length"}  # other words for finish reason "length"
 
 
 def openai_messages(prompt: Prompt) -> list[dict[str, Any]]:
     """The whole conversation as the `messages` of a request, the system prompt first."""
-    system = [{"role": "system", "content": encodable(prompt.system)}] if prompt.system else []
-    return system + [openai_message(message) for message in prompt.messages]
+    return system_message(prompt.system) + [openai_message(message) for message in prompt.messages]
+
+
+def system_message(system: str) -> list[dict[str, Any]]:
+    return [{"role": "system", "content": encodable(system)}] if system else []
 
 
 def openai_message(message: Message) -> dict[str, Any]:
@@ -26,9 +34,13 @@ def openai_message(message: Message) -> dict[str, Any]:
     return wire
 
 
-def _openai_call(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call.tool, "arguments": encodable(json.dumps(call.args, ensure_ascii=False, default=str))}
-    return {"id": call.call_id, "type": "function", "function": function}
+def openai_tool(tool: ToolSchema) -> dict[str, Any]:
+    return {"type": "function", "function": tool.to_dict()}
+
+
+def reply_format(schema: dict[str, Any]) -> dict[str, Any]:
+    """`response_format` for a JSON Schema; not `strict`, which allows only a part of JSON Schema."""
+    return {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
 
 
 def encodable(text: str) -> str:
@@ -36,3 +48,86 @@ def encodable(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def _openai_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.call_id, "type": "function", "function": {"name": call.tool, "arguments": _arguments(call.args)}}
+
+
+def _arguments(args: dict[str, Any]) -> str:
+    try:
+        text = json.dumps(args, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:  # NaN or Infinity, which Python's parser lets in and no server does
+        text = json.dumps(json.loads(json.dumps(args, default=str), parse_constant=lambda _word: None))
+    return encodable(text)
+
+
+def read_reply(response: dict[str, Any], request_id: str = "") -> Reply:
+    """Read a response that has at least one choice. What a server leaves out or misspells is tolerated."""
+    choice = response["choices"][0]
+    message = choice.get("message") or {}
+    text, reasoning = _content(message)
+    calls = tuple(_raw_call(call) for call in _call_list(message))
+    finish = str(choice.get("finish_reason") or ("tool_calls" if calls else "stop"))
+    return Reply(
+        text=text,
+        calls=calls,
+        usage=read_usage(response.get("usage")),
+        finish_reason="length" if finish.lower() in _CUT else finish,
+        reasoning=reasoning,
+        model=str(response.get("model") or ""),
+        request_id=request_id or str(response.get("id") or ""),
+    )
+
+
+def read_usage(usage: object) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details") or {}
+    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")  # the second is DeepSeek's
+    return Usage(usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached or 0)
+
+
+def _content(message: dict[str, Any]) -> tuple[str, str]:
+    """The text, and apart from it the thinking, wherever the server put that."""
+    text, thought = _joined_parts(message.get("content") or message.get("refusal") or "")
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or thought
+    text, inline = _split_thinking(text)
+    return text, reasoning if isinstance(reasoning, str) and reasoning else inline
+
+
+def _joined_parts(content: object) -> tuple[str, str]:
+    """Content is a string; some servers send a list of typed parts, thinking among them."""
+    if not isinstance(content, list):
+        return str(content), ""
+    parts = [part for part in content if isinstance(part, dict)]
+    text = "".join(str(part.get("text") or "") for part in parts if part.get("type") != "thinking")
+    thought = "".join(_joined_parts(part.get("thinking") or "")[0] for part in parts if part.get("type") == "thinking")
+    return text, thought
+
+
+def _split_thinking(text: str) -> tuple[str, str]:
+    """Cut thinking off the front: `<think>...</think>`, or without the first tag where the template wrote that."""
+    start = text.lstrip()
+    opened = start.startswith("<think>")
+    if not opened and ("</think>" not in text or start[:1] in ("{", "[")):  # not inside a JSON reply's strings
+        return text, ""
+    thought, closed, rest = start.removeprefix("<think>").partition("</think>")
+    return (rest.lstrip() if closed else ""), thought.strip()
+
+
+def _call_list(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Function calls of the message; `type` may be missing, and the older single `function_call` still occurs."""
+    calls = [call for call in message.get("tool_calls") or () if isinstance(call, dict)]
+    if not calls and isinstance(message.get("function_call"), dict):
+        calls = [{"function": message["function_call"]}]
+    return [call for call in calls if isinstance(call.get("function"), dict)]
+
+
+def _raw_call(call: dict[str, Any]) -> RawCall:
+    arguments = call["function"].get("arguments")
+    if arguments in (None, ""):  # how some servers write a call without parameters
+        arguments = {}
+    elif not isinstance(arguments, (str, dict)):
+        arguments = json.dumps(arguments)
+    return RawCall(str(call["function"].get("name") or ""), arguments, str(call.get("id") or ""))

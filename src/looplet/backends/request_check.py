@@ -31,6 +31,13 @@ class RequestCheck:
         self._ids: set[str] = set()
         self._open: list[str] = []  # calls of the latest assistant message that have no result yet
 
+    def copy(self) -> RequestCheck:
+        """A check that goes on from here, while this one stays."""
+        twin = RequestCheck()
+        twin._count = self._count
+        twin._found, twin._ids, twin._open = self._found.copy(), self._ids.copy(), self._open.copy()
+        return twin
+
     def problems(self) -> list[str]:
         """Everything found so far, and what would be missing if the request ended here."""
         if not self._count:
