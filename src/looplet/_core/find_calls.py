@@ -1,0 +1,104 @@
+"""Find tool calls in free text: fences, prose, tags and thinking around them, in the shapes models are trained on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from looplet._core.arguments import decode_arguments
+from looplet._core.lenient_json import Broken, Truncated, near, read_value
+from looplet._record import Record
+from looplet.types import ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+_NAME_KEYS = ("tool", "tool_name", "name", "function", "action")
+_ARGS_KEYS = ("args", "arguments", "parameters", "params", "input", "action_input")
+_REASON_KEYS = ("reasoning", "thought", "reason", "rationale")
+_META_KEYS = {*_NAME_KEYS, *_REASON_KEYS, "id", "type", "call_id", "index"}
+_WRAPPERS = ("tool_calls", "tool_call", "function_call", "function", "tool")
+_BROKEN_CALL_KEYS = {"tool", "tool_name", "tool_calls", "tool_call", "function", "arguments", "args"}
+_TAGS = "think|thinking|thought|reasoning"
+_START = re.compile(rf"[{{\[]|</?(?:{_TAGS})>")
+_CLOSING_TAG = re.compile(rf"</(?:{_TAGS})>")
+_THOUGHTS = re.compile(rf"<({_TAGS})>.*?</\1>", re.DOTALL)
+_OPEN_THOUGHT = re.compile(rf"\s*<(?:{_TAGS})>.*", re.DOTALL)
+
+
+class Finding(Record):
+    """The calls in a text, each with what is wrong with its arguments (or None).
+
+    `problem` says why there are none although the model began one.
+    """
+
+    calls: tuple[tuple[ToolCall, str | None], ...] = ()
+    problem: str | None = None
+
+
+def find_calls(text: str, known: Container[str]) -> Finding:
+    """All calls in `text`, first come. One call that is cut off or broken makes the whole reply unusable."""
+    calls: list[tuple[ToolCall, str | None]] = []
+    at = 0
+    while (start := _START.search(text, at)) is not None:
+        at = start.end()
+        if start.group().startswith("</"):  # thinking whose opening tag stood in the prompt
+            calls.clear()
+        elif start.group().startswith("<"):
+            closing = _CLOSING_TAG.search(text, at)
+            if closing is None:
+                break
+            at = closing.end()
+        else:
+            try:
+                value, at = read_value(text, start.start())
+            except Broken as broken:
+                if (problem := _problem(text, broken)) is not None:
+                    return Finding((), problem)
+                at = max(at, broken.position)  # what was read so far is data, whatever it looks like
+            else:
+                calls += _calls_in(value, known)
+    return Finding(tuple(calls))
+
+
+def _problem(text: str, broken: Broken) -> str | None:
+    """What to tell the model if this was a call."""
+    if isinstance(broken, Truncated):
+        return "The JSON in your reply ends before it is complete, so nothing in it was carried out."
+    if broken.keys & _BROKEN_CALL_KEYS:
+        return f"The JSON in your reply is not valid near {near(text, broken)}, so nothing in it was carried out."
+    return None
+
+
+def _calls_in(value: Any, known: Container[str]) -> Iterator[tuple[ToolCall, str | None]]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _calls_in(item, known)
+    elif isinstance(value, dict):
+        wrapped = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), (dict, list))), None)
+        if wrapped is not None:
+            yield from _calls_in(wrapped, known)
+        elif (call := _as_call(value, known)) is not None:
+            yield call
+
+
+def _as_call(value: dict[str, Any], known: Container[str]) -> tuple[ToolCall, str | None] | None:
+    """Read `value` as a call, or None: a name, and arguments or nothing else of its own."""
+    name = next((value[key] for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
+    if name is None:
+        return None
+    args_key = next((key for key in _ARGS_KEYS if key in value), None)
+    if args_key is None and (value.keys() - _META_KEYS or ("name" in value and name.strip() not in known)):
+        return None
+    args, problem = decode_arguments(value.get(args_key) if args_key else None)
+    reasoning = next((value[key] for key in _REASON_KEYS if isinstance(value.get(key), str)), "")
+    return ToolCall(name, args, reasoning), problem
+
+
+def without_reasoning(text: str) -> str:
+    """The text without thinking: tagged blocks, one whose opening tag stood in the prompt, one that never ended."""
+    text = _THOUGHTS.sub("", text)
+    closing = _CLOSING_TAG.search(text)
+    if closing is not None:
+        text = text[closing.end() :]
+    return "" if _OPEN_THOUGHT.fullmatch(text) else text.strip()

@@ -1,0 +1,133 @@
+"""Turn a reply into calls: native ones, or those found in text. The only place that reads raw arguments.
+
+A cut-off or broken reply never becomes a call. What the model wrote stays in the conversation, in a form that every
+later request can carry: unique ids, valid JSON, no empty content.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from looplet._core.arguments import decode_arguments
+from looplet._core.find_calls import Finding, find_calls, without_reasoning
+from looplet._core.to_text import encodable
+from looplet._record import Record
+from looplet.messages import Message, Reply
+from looplet.types import ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from looplet.protocols import Tool
+
+_CUT_OFF = "(reply cut off)"
+_EMPTY = "(empty reply)"
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_NAME_CHARS = 64
+
+
+class ParsedCall(Record):
+    """A call as the loop handles it. `problem` says why its arguments are unusable; such a call must not run.
+
+    `native` is False for a call read from text: its result goes back as text.
+    """
+
+    call: ToolCall
+    native: bool
+    problem: str | None = None
+
+
+class Parsed(Record):
+    """The assistant message for the conversation, and the calls; without calls, `complaint` is for the model."""
+
+    message: Message
+    calls: tuple[ParsedCall, ...]
+    complaint: str | None = None
+
+
+def parse_reply(
+    reply: Reply, tools: Mapping[str, Tool], done_tool: str, *, text_mode: bool, next_id: Callable[[], str]
+) -> Parsed:
+    """Read `reply`; never raises. `next_id` gives ids that are unique in the run."""
+    text = encodable(reply.text)
+    if reply.finish_reason == "length":
+        complaint = "Your reply was cut off at the token limit, so nothing in it was carried out. Answer shorter."
+        return Parsed(Message("assistant", text if text.strip() else _CUT_OFF), (), complaint)
+    if reply.calls:
+        return _native(reply, text, text_mode, next_id)
+    if not text.strip():
+        return Parsed(Message("assistant", _EMPTY), (), f"Your reply was empty. {_how_to_call(tools, text_mode)}")
+    found = find_calls(text, tools)
+    if not found.calls and found.problem is None and not text_mode:
+        found = _final_answer(text, tools, done_tool)
+    if not found.calls:
+        problem = found.problem or "Your reply holds no tool call."
+        return Parsed(Message("assistant", text), (), f"{problem} {_how_to_call(tools, text_mode)}")
+    calls = tuple(
+        ParsedCall(call.replace(tool=tool_name(call.tool), call_id=next_id()), native=False, problem=problem)
+        for call, problem in found.calls
+    )
+    return Parsed(Message("assistant", text), calls)
+
+
+def _native(reply: Reply, text: str, text_mode: bool, next_id: Callable[[], str]) -> Parsed:
+    """Calls made natively; in text mode (a server that does it anyway) they go on as text."""
+    calls, used = [], set[str]()
+    for raw in reply.calls:
+        call_id = encodable(raw.call_id) if isinstance(raw.call_id, str) else ""
+        if not call_id or call_id in used:
+            call_id = next_id()
+        used.add(call_id)
+        args, problem = decode_arguments(raw.arguments)
+        call = ToolCall(tool_name(raw.name), args, call_id=call_id)
+        calls.append(ParsedCall(call, not text_mode, problem))
+    if text_mode:
+        written = text if text.strip() else "\n".join(_as_text(parsed.call) for parsed in calls)
+        return Parsed(Message("assistant", written), tuple(calls))
+    kept = tuple(parsed.call.replace(tool=_wire_name(parsed.call.tool)) for parsed in calls)
+    return Parsed(Message("assistant", text, kept), tuple(calls))
+
+
+def tool_name(name: object) -> str:
+    """The name as the tools know it: some models write `functions.NAME`."""
+    return encodable(name).strip().removeprefix("functions.") if isinstance(name, str) else ""
+
+
+def _wire_name(name: str) -> str:
+    """Providers refuse every later request whose history holds a name of other characters."""
+    return _UNSAFE_NAME.sub("_", name)[:_NAME_CHARS] or "unnamed"
+
+
+def _as_text(call: ToolCall) -> str:
+    return json.dumps({"tool": call.tool, "args": call.args}, ensure_ascii=False, default=str)
+
+
+def _final_answer(text: str, tools: Mapping[str, Tool], done_tool: str) -> Finding:
+    """Plain text as the answer, when finishing takes exactly one text."""
+    parameter = _only_text_parameter(tools.get(done_tool))
+    answer = without_reasoning(text)
+    if parameter is None or not answer:
+        return Finding()
+    return Finding(((ToolCall(done_tool, {parameter: answer}), None),))
+
+
+def _only_text_parameter(tool: Tool | None) -> str | None:
+    if tool is None:
+        return None
+    schema = tool.schema.parameters
+    properties = schema.get("properties", {})
+    names = schema.get("required") or list(properties)
+    if len(names) != 1:
+        return None
+    kind = properties.get(names[0], {}).get("type", "string")
+    return names[0] if "string" in (kind if isinstance(kind, list) else [kind]) else None
+
+
+def _how_to_call(tools: Mapping[str, Tool], text_mode: bool) -> str:
+    names = ", ".join(tools)
+    if not text_mode:
+        return f"Call one of the tools: {names}."
+    form = '{"tool": "NAME", "args": {...}, "reasoning": "why"}'
+    return f"Reply with one JSON object and nothing else: {form}. NAME is one of: {names}."
