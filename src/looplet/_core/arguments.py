@@ -33,6 +33,11 @@ def decode_arguments(arguments: object) -> tuple[dict[str, Any], str | None]:
     return _unusable(arguments, f"they are {to_text(value, _SHOWN)}")
 
 
+def read_json(text: str) -> Any:
+    """Read a whole text as JSON, spelling errors forgiven; ValueError (or Broken, which is one) otherwise."""
+    return _clean(_decode(text), MAX_DEPTH)
+
+
 def _decode(text: str) -> Any:
     try:
         return json.loads(text)

@@ -19,7 +19,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\
 _UNICODE = re.compile(r"u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?")
 
 
-class Broken(Exception):
+class Broken(ValueError):
     """The text stops being JSON at `position`. `keys` are those of every object that was open there."""
 
     def __init__(self, position: int) -> None:
