@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 from looplet._version import __version__
 
 if TYPE_CHECKING:
+    from looplet.async_run import AsyncRun
     from looplet.backends.mock import MockLLMBackend
     from looplet.config import LoopConfig
     from looplet.decisions import Allow, Compact, Deny, InjectContext, Stop
     from looplet.errors import BackendError, HookError, LoopletError, ToolValidationError
     from looplet.hooks.provenance import ProvenanceSink
-    from looplet.loop import Run, composable_loop, preview_prompt
+    from looplet.loop import async_composable_loop, composable_loop, preview_prompt
     from looplet.messages import Capabilities, Message, Prompt, Reply
     from looplet.protocols import AgentState, LoopHook
     from looplet.replay import replay_loop
     from looplet.result import RunResult
+    from looplet.run import Run
     from looplet.state import DefaultState
     from looplet.tools.context import ToolContext
     from looplet.tools.registry import BaseToolRegistry
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AgentState": "protocols",
     "Allow": "decisions",
+    "AsyncRun": "async_run",
     "BackendError": "errors",
     "BaseToolRegistry": "tools.registry",
     "Capabilities": "messages",
@@ -50,7 +53,7 @@ _HOME = {
     "Prompt": "messages",
     "ProvenanceSink": "hooks.provenance",
     "Reply": "messages",
-    "Run": "loop",
+    "Run": "run",
     "RunResult": "result",
     "Step": "types",
     "Stop": "decisions",
@@ -60,6 +63,7 @@ _HOME = {
     "ToolSpec": "tools.spec",
     "ToolValidationError": "errors",
     "Usage": "types",
+    "async_composable_loop": "loop",
     "composable_loop": "loop",
     "load_trace": "trace.read",
     "preview_prompt": "loop",
@@ -70,6 +74,7 @@ _HOME = {
 __all__ = [
     "AgentState",
     "Allow",
+    "AsyncRun",
     "BackendError",
     "BaseToolRegistry",
     "Capabilities",
@@ -98,6 +103,7 @@ __all__ = [
     "ToolValidationError",
     "Usage",
     "__version__",
+    "async_composable_loop",
     "composable_loop",
     "load_trace",
     "preview_prompt",

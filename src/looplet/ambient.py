@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
 
 
 class Capture:
@@ -23,10 +25,17 @@ class Capture:
         self.labels = labels or {}
         self._hooks = hooks
 
-    def add(self) -> Sequence[object]:
-        """Reserve the next number and return the hooks for it."""
-        self.runs.append(None)
-        return self._hooks(len(self.runs))
+    def start(self, make: Callable[[Sequence[object], dict[str, Any]], T]) -> T:
+        """Make the next run with the hooks for its number, and remember it."""
+        place = object()  # a placeholder keeps the number when several threads start runs at once
+        self.runs.append(place)
+        try:
+            run = make(self._hooks(self.runs.index(place) + 1), self.labels)
+        except BaseException:
+            self.runs.remove(place)
+            raise
+        self.runs[self.runs.index(place)] = run
+        return run
 
 
 current: ContextVar[Capture | None] = ContextVar("looplet_capture", default=None)

@@ -24,7 +24,7 @@ class Stop(Record):
 
 
 class Deny(Record):
-    """Refuse this call, or reject this completion. The model reads `reason`; `retry=True` says that trying again may work."""
+    """Refuse this call, or reject this completion. The model reads `reason`; `retry=True` invites another try."""
 
     reason: str
     retry: bool = False

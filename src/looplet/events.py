@@ -17,7 +17,7 @@ class Event(Record):
 
 
 class RunStarted(Event):
-    """First event. `settings` are the LoopConfig values that shape requests, as JSON; `labels` say who asked for the run."""
+    """First event. `settings` are the LoopConfig values that shape requests; `labels` say who asked for the run."""
 
     run_id: str
     task: Any

@@ -20,6 +20,7 @@ class RunState:
 
     __slots__ = (
         "budget",
+        "call_ids",
         "call_number",
         "capabilities",
         "config",
@@ -95,6 +96,7 @@ class RunState:
         self.call_number = 0
         self.turn = 0
         self.id_count = 0
+        self.call_ids: set[str] = set()  # some servers begin at the same id in every reply
         self.free_steps = 0
         self.finishing = False
         self.output: Any = None
@@ -112,7 +114,7 @@ class RunState:
     def next_call_id(self) -> str:
         """A call id that is unique in this run, for calls the model gave none."""
         self.id_count += 1
-        return f"call_{self.id_count}"
+        return f"looplet_{self.id_count}"
 
     def end(self, reason: str, error: str | None = None) -> None:
         """Stop the run; the first reason stands."""

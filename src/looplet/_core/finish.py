@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 # A run that ended so may go on later; its unexecuted calls stay open in the journal.
 RESUMABLE = frozenset({"closed", "cancelled", "error", "llm_error", "waiting_for_approval"})
 
-_LAST_QUESTION = "You have no tool calls left. Give your best final answer to the task now, as plain text, from what you know so far."
+_LAST_QUESTION = (
+    "You have no tool calls left. Give your best final answer to the task now, as plain text, "
+    "from what you know so far."
+)
 
 
 def started(state: RunState) -> Flow[None]:

@@ -172,12 +172,26 @@ def details_of(error: BackendError) -> dict[str, Any]:
 def take(state: RunState, reply: Reply, attempts: Attempts) -> list[ParsedCall]:
     """Add the reply to the conversation and return its calls; without any, tell the model what was missing."""
     parsed = parse_reply(
-        reply, state.tools, state.config.done_tool, text_mode=state.text_mode, next_id=state.next_call_id
+        with_fresh_ids(state, reply),
+        state.tools,
+        state.config.done_tool,
+        text_mode=state.text_mode,
+        next_id=state.next_call_id,
     )
     state.conversation.append(parsed.message)
+    state.call_ids.update(call.call_id for call in parsed.message.tool_calls)
     if parsed.complaint is not None:
         if attempts.take("repair"):
             say(state, parsed.complaint)
         else:
             state.end("parse_error", parsed.complaint)
     return list(parsed.calls)
+
+
+def with_fresh_ids(state: RunState, reply: Reply) -> Reply:
+    """Take the id from every call that repeats one of an earlier turn; parsing gives it a new one."""
+    if not any(call.call_id in state.call_ids for call in reply.calls):
+        return reply
+    return reply.replace(
+        calls=tuple(call.replace(call_id="") if call.call_id in state.call_ids else call for call in reply.calls)
+    )

@@ -50,7 +50,7 @@ def with_text(prompt: Prompt, text: str) -> Prompt:
 
 
 def joined(messages: Iterable[Message], text: str) -> list[Message]:
-    """`messages` and then `text` from the user; two user messages in a row become one (some chat templates refuse two)."""
+    """`messages`, then `text` from the user. Two user messages in a row become one: some chat templates refuse two."""
     result = list(messages)
     if result and result[-1].role == "user":
         result[-1] = Message("user", f"{result[-1].content}\n\n{text}")

@@ -29,29 +29,36 @@ def decide(state: RunState, parsed: ParsedCall) -> Flow[Decided | None]:
     if parsed.problem is not None:
         return refused(asked, ErrorKind.PARSE, parsed.problem, retry=True)
     decision = checked(state, asked)
-    if decision.result is not None:
-        return decision
+    return decision if decision.result is not None else (yield from ask_pre_dispatch(state, decision))
+
+
+def ask_pre_dispatch(state: RunState, decision: Decided) -> Flow[Decided | None]:
+    """Rewrites chain, the first Deny or Stop wins, and gates are asked even about a cached result."""
     step = len(state.steps) + 1
-    for hook in state.hooks.pre_dispatch:  # rewrites chain; gates are asked even about a cached result
-        if decision.result is not None and not hook.gate:
+    for hook in state.hooks.pre_dispatch:
+        if decision.result is not None and not (hook.gate and decision.result.ok):
             continue
         answer = yield from ask(hook, "pre_dispatch", step, state.view, state.log, decision.call, step)
         if isinstance(answer, Stop):
             yield from stop(state, hook, "pre_dispatch", answer)
             return None
-        if isinstance(answer, Deny):  # the first one wins
+        if isinstance(answer, Deny):
             yield from emit(HookDecided(hook.name, "pre_dispatch", f"deny {decision.call.tool}: {answer.reason}"))
             return refused(decision, ErrorKind.PERMISSION_DENIED, answer.reason, retry=answer.retry)
-        if isinstance(answer, ToolResult):
-            decision = decision.replace(result=answer)
-        elif isinstance(answer, Allow):
-            if answer.args is not None:
-                rewritten = decision.call.replace(args=answer.args)
-                decision = checked(state, decision.replace(call=rewritten, result=None))
-                if decision.result is not None:  # the rewritten arguments are wrong: nothing runs
-                    return decision
-        elif answer is not None:
-            raise impossible(hook, "pre_dispatch", answer, "Deny, Allow, a ToolResult or Stop")
+        decision = changed(state, hook, decision, answer)
+    return decision
+
+
+def changed(state: RunState, hook: BoundHook, decision: Decided, answer: object) -> Decided:
+    """The decision after a cached result or rewritten arguments (validated like the model's own)."""
+    if isinstance(answer, ToolResult):
+        return decision.replace(result=answer)
+    if isinstance(answer, Allow):
+        if answer.args is None:
+            return decision
+        return checked(state, decision.replace(call=decision.call.replace(args=answer.args), result=None))
+    if answer is not None:
+        raise impossible(hook, "pre_dispatch", answer, "Deny, Allow, a ToolResult or Stop")
     return decision
 
 

@@ -5,39 +5,30 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Announcer
+from looplet._drivers.performer import Performer, finished_step
 from looplet._drivers.portal import Portal
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
 from looplet.errors import BackendError, HookError
-from looplet.events import StepFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from looplet._drivers.performer import Ports
     from looplet.effects import Decided, Effect, Flow
     from looplet.messages import Prompt, Reply
     from looplet.types import Step, ToolResult
 
 
-class SyncDriver:
-    """Performs the effects of one flow; `advance()` goes on until there is a step to show."""
+class SyncDriver(Performer):
+    """Performs each effect where it stands; async tools run on one background event loop a run."""
 
     def __init__(self, flow: Flow[None], ports: Ports) -> None:
-        self._flow: Generator[Effect, Any, None] = flow
-        self._ports = ports
-        self._announcer = Announcer(ports.hooks)
+        super().__init__(flow, ports)
         self._portal = Portal()
 
     def advance(self) -> Step | None:
         """Return the next finished step, or None when the flow has ended."""
         value: Any = None
         failure: Exception | None = None
-        while True:
-            try:
-                effect = self._flow.send(value) if failure is None else self._flow.throw(failure)
-            except StopIteration:
-                return None
+        while (effect := self.resume(value, failure)) is not None:
             value = failure = None
             try:
                 value = self._perform(effect)
@@ -45,30 +36,26 @@ class SyncDriver:
                 failure = BackendError(f"a backend or tool raised StopIteration: {error}")
             except Exception as error:  # noqa: BLE001  # the core decides what each failure means
                 failure = error
-            if type(effect) is Emit and type(effect.event) is StepFinished and failure is None:
-                return effect.event.step
+            if step := finished_step(effect, failure):
+                return step
+        return None
 
     def finish(self, last: Flow[None]) -> None:
-        """Abandon the flow and run the teardown flow instead; everything is closed afterwards."""
-        self._flow.close()
-        self._flow = last
         try:
-            while self.advance() is not None:
-                pass
+            super().finish(last)
         finally:
-            self._announcer.close()
             self._portal.close()
 
     def _perform(self, effect: Effect) -> Any:
         match effect:
             case Emit():
-                self._announcer.tell(effect.event)
+                self.tell(effect.event)
             case CallModel():
                 return self._call_model(effect.prompt)
             case RunTools():
                 return [self._run_tool(decision) for decision in effect.decided]
             case Sleep():
-                if self._ports.sleeps:
+                if self.ports.sleeps:
                     time.sleep(effect.seconds)
             case AwaitHook():
                 if hasattr(effect.awaitable, "close"):
@@ -78,13 +65,13 @@ class SyncDriver:
 
     def _call_model(self, prompt: Prompt) -> tuple[Reply, float]:
         began = time.perf_counter()
-        reply = self._ports.chat(prompt)
+        reply = self.ports.chat(prompt)
         return reply, (time.perf_counter() - began) * 1000
 
     def _run_tool(self, decision: Decided) -> ToolResult:
         if decision.result is not None:
             return decision.result
-        result = self._ports.run_tool(decision.call)
+        result = self.ports.run_tool(decision.call)
         if hasattr(result, "__await__"):
             finished: ToolResult = self._portal.run(result)
             return finished

@@ -1,0 +1,81 @@
+"""Drive the core from `async for`. Blocking backends and tools run in threads, so the event loop stays free."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING, Any
+
+from looplet._drivers.performer import Performer, finished_step
+from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
+from looplet.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from looplet.effects import Decided, Effect
+    from looplet.messages import Prompt, Reply
+    from looplet.types import Step, ToolResult
+
+
+class AsyncDriver(Performer):
+    """Performs each effect on the running event loop."""
+
+    async def advance(self) -> Step | None:
+        """Return the next finished step, or None when the flow has ended."""
+        value: Any = None
+        failure: Exception | None = None
+        while (effect := self.resume(value, failure)) is not None:
+            value = failure = None
+            try:
+                value = await self._perform(effect)
+            except Exception as error:  # noqa: BLE001  # the core decides what each failure means
+                failure = error
+            if step := finished_step(effect, failure):
+                return step
+        return None
+
+    async def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Emit():
+                self.tell(effect.event)
+            case CallModel():
+                return await self._call_model(effect.prompt)
+            case RunTools():
+                return [await self._run_tool(decision) for decision in effect.decided]
+            case Sleep():
+                if self.ports.sleeps:
+                    await asyncio.sleep(effect.seconds)
+            case AwaitHook():
+                return await effect.awaitable
+        return None
+
+    async def _call_model(self, prompt: Prompt) -> tuple[Reply, float]:
+        began = time.perf_counter()
+        if self.ports.chat_is_async:
+            reply = await self.ports.chat(prompt)
+        else:
+            reply = await in_thread(self.ports.chat, prompt)
+        return reply, (time.perf_counter() - began) * 1000
+
+    async def _run_tool(self, decision: Decided) -> ToolResult:
+        if decision.result is not None:
+            return decision.result
+        result = await in_thread(self.ports.run_tool, decision.call)
+        if inspect.isawaitable(result):
+            result = await result
+        finished: ToolResult = result
+        return finished
+
+
+async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a blocking function in a thread, with the caller's context variables."""
+
+    def guarded() -> Any:
+        try:
+            return function(*arguments)
+        except StopIteration as error:  # a future cannot carry it
+            raise BackendError(f"a backend or tool raised StopIteration: {error}") from error
+
+    return await asyncio.to_thread(guarded)

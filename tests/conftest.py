@@ -1,0 +1,21 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.drive import DRIVERS
+
+if TYPE_CHECKING:
+    from tests.support.drive import Drive
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(params=sorted(DRIVERS))
+def drive(request: pytest.FixtureRequest) -> Drive:
+    """Run an agent under each driver: a test that uses this is part of the behaviour suite."""
+    driver: Drive = DRIVERS[request.param]
+    return driver

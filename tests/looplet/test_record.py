@@ -1,0 +1,48 @@
+"""Value classes: frozen, compared by value, copied with replace, picklable."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from looplet import Step, ToolCall, ToolResult, Usage
+
+
+def test_a_record_is_frozen_and_says_how_to_change_a_copy() -> None:
+    call = ToolCall("search")
+    with pytest.raises(AttributeError, match=r"ToolCall is frozen; make a changed copy with \.replace\(tool=\.\.\.\)"):
+        call.tool = "other"  # type: ignore[misc]
+    assert call.replace(tool="other").tool == "other"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nope'"):
+        call.replace(nope=1)
+
+
+def test_mutable_defaults_are_not_shared() -> None:
+    first, second = ToolCall("a"), ToolCall("b")
+    first.args["x"] = 1
+    assert second.args == {}
+    assert ToolCall("c").args == {}
+
+
+def test_equality_is_by_type_and_value() -> None:
+    assert ToolCall("a", {"x": 1}) == ToolCall("a", {"x": 1})
+    assert ToolCall("a") != ToolCall("b")
+    assert Usage() != ToolCall("a")
+
+
+def test_records_survive_pickle_and_copy() -> None:
+    step = Step(1, ToolCall("a", {"x": [1]}), ToolResult("a", {"y": 2}), usage=Usage(3, 4, 0, 0.5))
+    assert pickle.loads(pickle.dumps(step)) == step
+    assert copy.deepcopy(step) == step
+
+
+def test_a_step_survives_its_dict() -> None:
+    step = Step(1, ToolCall("a", {"x": [1]}, "why", "c1"), ToolResult("a", error="no", warnings=("w",)), usage=Usage(1))
+    assert Step.from_dict(step.to_dict()) == step
+
+
+def test_unknown_cost_is_unknown_and_never_zero() -> None:
+    assert (Usage(1, 2) + Usage(3, 4)).cost is None
+    assert (Usage(cost=0.5) + Usage()).cost == 0.5
