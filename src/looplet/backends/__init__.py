@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from looplet.backends.adapter import adapt
     from looplet.backends.mock import MockLLMBackend
+    from looplet.backends.openai import OpenAIBackend
 
 __all__ = [
     "MockLLMBackend",
+    "OpenAIBackend",
     "adapt",
 ]
 
 _HOME = {
     "MockLLMBackend": "mock",
+    "OpenAIBackend": "openai",
     "adapt": "adapter",
 }
 

@@ -1,0 +1,177 @@
+"""A small HTTP/1.1 client on the standard library: keep-alive, one deadline for the whole request, thread-safe.
+
+`http.client` and `ssl` are loaded with the first connection, not with this module.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from looplet._record import Record
+from looplet.errors import BackendTimeout, ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from http.client import HTTPConnection, HTTPResponse
+    from ssl import SSLContext
+
+_CONNECT_S = 10.0  # a server that is there accepts at once; the long wait is for the reply
+_CHUNK = 1 << 16
+
+
+class HttpAnswer(Record):
+    """A complete response; header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Requests to one server. Idle connections wait in a list whose `pop` and `append` are atomic."""
+
+    def __init__(self, base_url: str, headers: Mapping[str, str] = {}) -> None:
+        self._base = _checked(base_url)
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
+        self._idle: list[HTTPConnection] = []
+        self._tls: SSLContext | None = None
+        self._finalizer = weakref.finalize(self, _close_all, self._idle)
+
+    def close(self) -> None:
+        """Close idle connections; the client stays usable."""
+        _close_all(self._idle)
+
+    def request(
+        self, method: str, path: str, body: Sequence[bytes | bytearray] = (), *, timeout_s: float
+    ) -> HttpAnswer:
+        """Send the pieces of `body` to `path` under the base URL.
+
+        Raise ConnectionFailed or BackendTimeout; any status is an answer.
+        """
+        exchange = _Exchange(
+            method, self._base.path.rstrip("/") + path, body, self._headers, time.monotonic() + timeout_s
+        )
+        try:
+            return self._with_connection(exchange)
+        except TimeoutError as error:
+            raise BackendTimeout(f"{self._url()} did not answer within {timeout_s:g} s") from error
+        except OSError as error:
+            raise ConnectionFailed(unreachable(self._url(), error)) from error
+
+    def _with_connection(self, exchange: _Exchange) -> HttpAnswer:
+        from http.client import RemoteDisconnected
+
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._exchange(self._connect(exchange), exchange)
+        try:
+            return self._exchange(connection, exchange)
+        except (RemoteDisconnected, BrokenPipeError):
+            # the server closed an idle connection before it saw the request; with a fresh one that would be a failure
+            return self._exchange(self._connect(exchange), exchange)
+
+    def _exchange(self, connection: HTTPConnection, exchange: _Exchange) -> HttpAnswer:
+        from http.client import HTTPException
+
+        try:
+            answer, reusable = exchange.run(connection)
+        except OSError:
+            connection.close()
+            raise
+        except HTTPException as error:
+            connection.close()
+            raise ConnectionError(f"unreadable response: {error!r}") from error
+        if reusable:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _connect(self, exchange: _Exchange) -> HTTPConnection:
+        from http.client import HTTPConnection, HTTPSConnection
+
+        host, timeout = self._base.hostname or "", min(_CONNECT_S, exchange.seconds_left())
+        if self._base.scheme == "https":
+            connection: HTTPConnection = HTTPSConnection(
+                host, self._base.port, timeout=timeout, context=self._context()
+            )
+        else:
+            connection = HTTPConnection(host, self._base.port, timeout=timeout)
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            raise BackendTimeout(f"no connection to {self._url()} within {timeout:g} s") from error
+        return connection
+
+    def _context(self) -> SSLContext:
+        if self._tls is None:  # reading the certificates takes longer than most requests
+            from ssl import create_default_context
+
+            self._tls = create_default_context()
+        return self._tls
+
+    def _url(self) -> str:
+        return self._base.geturl()
+
+
+class _Exchange:
+    """One request and its response under one deadline: a socket's own timeout starts anew with every byte."""
+
+    def __init__(
+        self, method: str, target: str, body: Sequence[bytes | bytearray], headers: dict[str, str], deadline: float
+    ) -> None:
+        self._method = method
+        self._target = target
+        self._body = body
+        self._headers = headers
+        if body:
+            self._headers = headers | {"Content-Type": "application/json", "Content-Length": str(sum(map(len, body)))}
+        self._deadline = deadline
+
+    def seconds_left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def run(self, connection: HTTPConnection) -> tuple[HttpAnswer, bool]:
+        """Return the answer, and whether the connection can carry another request."""
+        sock = connection.sock  # `connection` lets go of it when the server will close; reading goes on
+        sock.settimeout(self.seconds_left())
+        connection.request(self._method, self._target, self._body or None, self._headers)
+        response = connection.getresponse()
+        parts = []
+        while chunk := response.read1(_CHUNK):
+            parts.append(chunk)
+            sock.settimeout(self.seconds_left())
+        if response.length:
+            raise ConnectionError(f"the response broke off {response.length} bytes before its end")
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return HttpAnswer(response.status, headers, b"".join(parts)), _reusable(connection, response)
+
+
+def unreachable(url: str, error: BaseException) -> str:
+    """The sentence for a connection that failed, the same from every transport."""
+    if isinstance(error, ConnectionRefusedError):
+        return f"connection refused by {url}: is the server running?"
+    return f"no connection to {url}: {error}"
+
+
+def _reusable(connection: HTTPConnection, response: HTTPResponse) -> bool:
+    return connection.sock is not None and not response.will_close
+
+
+def _checked(base_url: str) -> SplitResult:
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"base_url is {base_url!r}; give a URL such as 'http://127.0.0.1:8080/v1'")
+    return parts
+
+
+def _close_all(connections: list[HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
