@@ -1,0 +1,125 @@
+"""Write the journal of one run: append-only, one JSON object a line, each flushed to the operating system.
+
+Line 1 is the header: schema version, run id, task, system prompt, settings, budget, tools, model, capabilities,
+redactor, labels. `docs/provenance.md` describes the format; `pack.py` says what a line holds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from looplet.errors import TraceError
+from looplet.events import Event, RunFinished, RunStarted
+from looplet.trace.directory import TEXT, TraceDirectory
+from looplet.trace.jsonable import dump_line
+from looplet.trace.pack import Packer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from looplet.trace.redact import Redaction
+
+
+class JournalWriter:
+    """The journal in directory `path`, opened by the first event.
+
+    fsync     also wait for the disk, so that the trace survives a power failure and not only `kill -9`
+    shared    the trace is to be committed: normal permissions, no `.gitignore`
+    strict    a failure to write stops the run; otherwise the trace is marked incomplete and the run goes on
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        redaction: Redaction | None = None,
+        fsync: bool = False,
+        shared: bool = False,
+        strict: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = Path(path)
+        self.complete = False
+        self.failure: str | None = None
+        self._redaction = redaction
+        self._packer = Packer(redaction)
+        self._fsync, self._shared, self._strict, self._clock = fsync, shared, strict, clock
+        self._directory: TraceDirectory | None = None
+
+    @property
+    def started(self) -> bool:
+        return self._directory is not None
+
+    def write(self, event: Event) -> None:
+        """Append one event. Redaction errors always leave: what could not be redacted must not be written."""
+        if isinstance(event, RunStarted):
+            self._start(event)
+            return
+        if self.failure is not None:
+            return
+        record = self._packer.pack(event)
+        if record is None:
+            return
+        try:
+            self._append(record)
+            if isinstance(event, RunFinished):
+                self._finish()
+        except OSError as error:
+            self._fail(error)
+
+    def close(self) -> None:
+        """Release the directory. A run that never finished gets its readable form here."""
+        if self._directory is None:
+            return
+        try:
+            if not self.complete:
+                self._write_text(self._directory)
+        except (OSError, TraceError):
+            pass  # the journal is the trace; `looplet show` makes its readable form again
+        finally:
+            self._directory.close()
+            self._directory = None
+
+    def _start(self, event: RunStarted) -> None:
+        header = self._packer.pack(event) or {}
+        header["redactor"] = self._redaction and self._redaction.id
+        self._directory = TraceDirectory(self.path, shared=self._shared)
+        try:
+            self._append(header)
+        except OSError as error:
+            raise TraceError(f"cannot write a trace to {str(self.path)!r}: {error}") from error
+
+    def _append(self, record: dict[str, Any]) -> None:
+        if self._directory is None:
+            raise TraceError(
+                f"the trace {str(self.path)!r} is not open: a run starts with RunStarted and ends with close()"
+            )
+        line = dump_line({"event": record["event"], "t": round(self._clock(), 3), **record})
+        descriptor = self._directory.journal
+        while line:  # a nearly full disk takes a part
+            line = line[os.write(descriptor, line) :]
+        if self._fsync:
+            os.fsync(descriptor)
+
+    def _finish(self) -> None:
+        if self._directory is None:
+            return
+        self._write_text(self._directory)
+        self._directory.remove_previous()
+        self.complete = True
+
+    def _write_text(self, directory: TraceDirectory) -> None:
+        from looplet.trace.read import read_journal  # only needed at the end of a run
+        from looplet.trace.render import render_trace
+
+        directory.write_text(TEXT, render_trace(read_journal(directory.path)))
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = f"the trace {str(self.path)!r} is incomplete from here on: {error}"
+        if self._strict:
+            raise TraceError(self.failure) from error
+        warnings.warn(self.failure, RuntimeWarning, stacklevel=2)

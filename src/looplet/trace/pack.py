@@ -1,0 +1,269 @@
+"""Events to journal records. Each text stands once: what an earlier record holds is referred to, not repeated.
+
+`unpack.py` is the inverse. A record is a JSON object; `event` names it. The references:
+
+    prompt        {"keep": N, "add": [...]}: the first N messages of the previous request, then these; `system`,
+                  `tools`, `settings` only where they changed (the first request is compared with the header)
+    message       {"reply": N}: the assistant message that reply N makes, literally
+    content       [text, {"step": N}, text]: the text of step N's result in between
+    tool_call     a number: that call of the latest reply, literally
+    StepFinished  leaves out what its CallStarted and CallFinished said
+    dropped       a number: that message of the latest request
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from looplet._record import Record
+from looplet.events import (
+    CallFinished,
+    CallStarted,
+    Compacted,
+    Event,
+    ModelCalled,
+    ModelFailed,
+    ModelReplied,
+    RunStarted,
+    StepFinished,
+)
+from looplet.messages import Message, Prompt, Reply, Settings, ToolSchema
+from looplet.trace.jsonable import jsonable
+from looplet.trace.prefix import common_prefix
+from looplet.types import ToolResult, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from looplet.trace.redact import Redaction
+    from looplet.types import ToolCall
+
+SCHEMA = 1
+_WORTH_A_REFERENCE = 24  # characters; a shorter text is repeated, which is easier to read
+
+
+_BLANK_CALL = {"reasoning": "", "call_id": ""}
+_BLANK_RESULT = {name: value for name, value in ToolResult("").to_dict().items() if name != "tool"}
+_BLANK_REPLY = Reply().to_dict()
+_BLANK_SETTINGS = Settings().to_dict()
+_BLANK_USAGE = Usage().to_dict()
+
+
+def without_blanks(packed: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what has its default value; reading puts it back."""
+    return {name: value for name, value in packed.items() if name not in blank or value != blank[name]}
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in type(event)._fields}
+
+
+def event_name(kind: type[Event]) -> str:
+    """`ModelReplied` is `model_replied` on disk."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in kind.__name__).lstrip("_")
+
+
+def reply_calls(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """The calls of a packed reply as packed ToolCalls, read literally."""
+    calls = []
+    for raw in reply.get("calls", ()):
+        args = raw["arguments"]
+        if isinstance(args, str):
+            try:
+                args = json.loads(args)
+            except (ValueError, RecursionError):
+                args = None
+        call = {"tool": raw["name"], "args": args, "call_id": raw.get("call_id", "")}
+        calls.append(without_blanks(call, _BLANK_CALL))
+    return calls
+
+
+def reply_message(reply: dict[str, Any]) -> dict[str, Any]:
+    """The packed assistant message that a packed reply makes, literally."""
+    message: dict[str, Any] = {"role": "assistant", "content": reply.get("text", "")}
+    if reply.get("calls"):
+        message["tool_calls"] = reply_calls(reply)
+    return message
+
+
+def result_words(result: dict[str, Any]) -> str:
+    """The text of a packed result that a message is searched for: the error, a str as it is, or compact JSON."""
+    data = result.get("data") if result.get("error") is None else result["error"]
+    return data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+class Packer:
+    """Turns the events of one run into records, in order. Remembers only the latest request, reply and results."""
+
+    def __init__(self, redaction: Redaction | None = None) -> None:
+        self._redaction = redaction
+        self._text: Callable[[str], str] = redaction.text if redaction else str
+        self._sent = Prompt("", ())
+        self._reply: tuple[int, dict[str, Any]] | None = None
+        self._calls: list[dict[str, Any]] = []  # of the latest reply
+        self._open: dict[int, dict[str, Any]] = {}  # step → what its CallStarted and CallFinished said
+        self._told: list[tuple[int, str]] = []  # results the next request will hold for the first time
+
+    def pack(self, event: Event) -> dict[str, Any] | None:
+        """The record of `event`, None for one that the next record contains anyway."""
+        if isinstance(event, ModelCalled):
+            return None
+        special = self._PACKERS.get(type(event))
+        fields = special(self, event) if special else self._plain(fields_of(event))
+        return {"event": event_name(type(event)), **fields}
+
+    def _plain(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Field names stay as they are, whatever a redaction would make of them."""
+        return {name: self._value(_to_dict(value)) for name, value in fields.items()}
+
+    def _value(self, value: object) -> Any:
+        return jsonable(value, self._text if self._redaction else None)
+
+    def _run_started(self, event: RunStarted) -> dict[str, Any]:
+        self._sent = Prompt(event.system, (), event.tools)
+        tools = [self._schema(tool) for tool in event.tools]
+        return {"schema": SCHEMA, **self._plain(fields_of(event) | {"tools": ()}), "tools": tools}
+
+    def _model_replied(self, event: ModelReplied) -> dict[str, Any]:
+        prompt = self._prompt(event.prompt)
+        reply = self._pack_reply(event.reply)
+        self._reply, self._calls = (event.call, reply_message(reply)), reply_calls(reply)
+        return {"call": event.call, "prompt": prompt, "reply": reply, "duration_ms": event.duration_ms}
+
+    def _model_failed(self, event: ModelFailed) -> dict[str, Any]:
+        return {
+            "call": event.call,
+            "prompt": self._prompt(event.prompt),
+            "kind": event.kind,
+            "error": self._text(event.error),
+            "retry_in": event.retry_in,
+            "details": self._value(event.details),
+        }
+
+    def _prompt(self, prompt: Prompt) -> dict[str, Any]:
+        last, self._sent = self._sent, prompt
+        keep = common_prefix(last.messages, prompt.messages)
+        delta: dict[str, Any] = {"keep": keep, "add": [self._message(each) for each in prompt.messages[keep:]]}
+        self._told = []
+        if prompt.system != last.system:
+            delta["system"] = self._text(prompt.system)
+        if prompt.tools != last.tools:
+            delta["tools"] = [self._schema(tool) for tool in prompt.tools]
+        if prompt.settings != last.settings:
+            delta["settings"] = without_blanks(self._plain(prompt.settings.to_dict()), _BLANK_SETTINGS)
+        if prompt.overflowed:
+            delta["overflowed"] = True
+        return delta
+
+    def _message(self, message: Message) -> dict[str, Any]:
+        packed: dict[str, Any] = {"role": message.role, "content": self._text(message.content)}
+        if message.tool_calls:
+            packed["tool_calls"] = [self._call(call) for call in message.tool_calls]
+        if message.call_id:
+            packed["call_id"] = self._text(message.call_id)
+        if self._reply and message.role == "assistant" and packed == self._reply[1]:
+            return {"reply": self._reply[0]}
+        packed["content"] = self._content(packed["content"])
+        return packed
+
+    def _content(self, content: str) -> str | list[Any]:
+        """Split the content around a result it contains. The newest results stand at the end of the request."""
+        for step, words in self._told:
+            start = content.find(words)
+            if start >= 0:
+                parts = [content[:start], {"step": step}, content[start + len(words) :]]
+                return [part for part in parts if part != ""]
+        return content
+
+    def _call_started(self, event: CallStarted) -> dict[str, Any]:
+        call, asked = self._call(event.tool_call), self._call(event.asked)
+        self._open[event.step] = {"tool_call": call, "asked": asked}
+        record = {"step": event.step, "tool_call": self._refer(call)}
+        return record if asked == call else record | {"asked": self._refer(asked)}
+
+    def _call_finished(self, event: CallFinished) -> dict[str, Any]:
+        said = self._open.setdefault(event.step, {})
+        call, result = self._call(event.tool_call), self._result(event.result)
+        record = {"step": event.step} if said.get("tool_call") == call else {"step": event.step, "tool_call": call}
+        said |= {"tool_call": call, "result": result}
+        return record | {"result": result}
+
+    def _step_finished(self, event: StepFinished) -> dict[str, Any]:
+        step = event.step
+        said = self._open.pop(step.number, {})
+        call, asked = self._call(step.tool_call), self._call(event.asked)
+        result = self._result(step.tool_result)
+        record: dict[str, Any] = {"step": step.number, "call": event.call}
+        if said.get("tool_call") != call:
+            record["tool_call"] = self._refer(call)
+        if said.get("asked", call) != asked:
+            record["asked"] = self._refer(asked)
+        if said.get("result") != result:
+            record["result"] = result
+        words = result_words(result)
+        if len(words) >= _WORTH_A_REFERENCE:
+            self._told.append((step.number, words))
+        usage = _usage(step.usage)
+        return record | {"usage": usage} if usage else record
+
+    def _compacted(self, event: Compacted) -> dict[str, Any]:
+        places = {message.content: index for index, message in enumerate(self._sent.messages)}
+        dropped = [places[text] if text in places else self._text(text) for text in event.dropped]
+        return {"before": event.before, "after": event.after, "dropped": dropped}
+
+    def _refer(self, call: dict[str, Any]) -> int | dict[str, Any]:
+        return self._calls.index(call) if call in self._calls else call
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        packed = {
+            "tool": self._text(call.tool),
+            "args": self._value(call.args),
+            "reasoning": self._text(call.reasoning),
+            "call_id": self._text(call.call_id),
+        }
+        return without_blanks(packed, _BLANK_CALL)
+
+    def _result(self, result: ToolResult) -> dict[str, Any]:
+        packed = self._plain(result.to_dict())
+        return without_blanks(packed, _BLANK_RESULT)
+
+    def _pack_reply(self, reply: Reply) -> dict[str, Any]:
+        packed = self._plain({**reply.to_dict(), "calls": [], "usage": None})
+        packed["calls"] = [
+            {
+                "name": self._text(call.name),
+                "arguments": self._arguments(call.arguments),
+                "call_id": self._text(call.call_id),
+            }
+            for call in reply.calls
+        ]
+        packed["usage"] = None if reply.usage is None else _usage(reply.usage)
+        return without_blanks(packed, _BLANK_REPLY)
+
+    def _arguments(self, arguments: str | dict[str, Any]) -> Any:
+        if isinstance(arguments, str):
+            return self._redaction.arguments(arguments) if self._redaction else arguments
+        return self._value(arguments)
+
+    def _schema(self, tool: ToolSchema) -> dict[str, Any]:
+        return self._plain(tool.to_dict())
+
+    _PACKERS: ClassVar[dict[type[Event], Callable[[Packer, Any], dict[str, Any]]]] = {
+        RunStarted: _run_started,
+        ModelReplied: _model_replied,
+        ModelFailed: _model_failed,
+        CallStarted: _call_started,
+        CallFinished: _call_finished,
+        StepFinished: _step_finished,
+        Compacted: _compacted,
+    }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return without_blanks(usage.to_dict(), _BLANK_USAGE)
+
+
+def _to_dict(value: object) -> object:
+    to_dict = getattr(value, "to_dict", None)
+    return to_dict() if isinstance(value, Record) and to_dict else value

@@ -1,0 +1,164 @@
+"""Take secrets out of text before it is sent or written."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from looplet.errors import TraceError
+from looplet.messages import Message, Prompt, ToolSchema
+from looplet.trace.jsonable import jsonable
+from looplet.trace.prefix import PrefixMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from looplet.types import ToolCall
+
+REDACTED = "[redacted]"
+
+# A match never contains a quote or half of a JSON escape, so that JSON in a text stays JSON.
+_PATTERNS = (
+    # a private key to its end marker, or as far as it looks like a key
+    (
+        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"
+        r"(?:[A-Za-z0-9+/=\s:,-]|\\+[nrt])*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|(?![A-Za-z0-9+/=\s:,-]|\\+[nrt]))"
+    ),
+    r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*",  # JWT
+    r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{10,}",  # OpenAI, Anthropic (sk-ant-), OpenRouter (sk-or-)
+    r"(?<![A-Za-z0-9])[spr]k_(?:live|test)_[A-Za-z0-9]{10,}",  # Stripe
+    r"(?<![A-Za-z0-9])(?:gsk_|xai-|hf_|r8_)[A-Za-z0-9]{20,}",  # Groq, xAI, Hugging Face, Replicate
+    r"\bAIza[A-Za-z0-9_-]{30,}",  # Google
+    r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,})",
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])",  # AWS
+    r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",  # Slack
+    r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}",
+)
+_EMAIL = r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+_ESCAPED_LITERAL = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)+"', re.DOTALL)
+_NESTING = 4  # JSON in JSON in JSON
+
+
+class Redactor:
+    """The built-in patterns: provider API keys, bearer tokens, JWTs, private keys; e-mail addresses when asked."""
+
+    def __init__(self, *, emails: bool = False) -> None:
+        self.emails = emails
+        self._pattern = re.compile("|".join(f"(?:{part})" for part in (*_PATTERNS, *([_EMAIL] if emails else []))))
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub(REDACTED, text)
+
+    @property
+    def id(self) -> str:
+        """Written into the trace, so that a replay redacts its requests in the same way."""
+        return "looplet:1+emails" if self.emails else "looplet:1"
+
+
+class Redaction:
+    """A redaction of strings applied to whole values: JSON inside a text, results, messages, requests.
+
+    The function is called with one string at a time and answers the string to write. It must leave its own output as
+    it is, because text that was redacted on its way out is redacted again when it is written.
+    """
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+        self.id = redactor_id(redact)
+        self._messages = PrefixMap(self.message)
+        self._system = ("", "")
+        self._tools: tuple[tuple[ToolSchema, ...], tuple[ToolSchema, ...]] = ((), ())
+
+    def text(self, text: str) -> str:
+        """Redact `text`, also where a secret hides behind JSON escapes (`"a\\"b"` inside a JSON document)."""
+        return self._text(text, _NESTING)
+
+    def value(self, value: object) -> Any:
+        """JSON-shaped, every string in it redacted."""
+        return jsonable(value, self.text)
+
+    def arguments(self, raw: str) -> str:
+        """Raw call arguments: a JSON document, if the model wrote one, and as it is when nothing has to change."""
+        try:
+            value = json.loads(raw)
+        except (ValueError, RecursionError):
+            return self.text(raw)
+        clean = self.value(value)
+        return raw if clean == value and self.text(raw) == raw else json.dumps(clean, ensure_ascii=False)
+
+    def message(self, message: Message) -> Message:
+        """Return the same object when nothing has to change: backends and journals remember messages by identity."""
+        content = self.text(message.content)
+        calls = tuple(self.call(call) for call in message.tool_calls)
+        if content == message.content and calls == message.tool_calls:
+            return message
+        return message.replace(content=content, tool_calls=calls)
+
+    def call(self, call: ToolCall) -> ToolCall:
+        return call.replace(args=self.value(call.args), reasoning=self.text(call.reasoning))
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        """The request to send instead. Costs what was added since the last one; settings are left alone."""
+        if prompt.system != self._system[0]:
+            self._system = (prompt.system, self.text(prompt.system))
+        if prompt.tools != self._tools[0]:
+            self._tools = (prompt.tools, tuple(self._schema(tool) for tool in prompt.tools))
+        return prompt.replace(system=self._system[1], messages=self._messages(prompt.messages), tools=self._tools[1])
+
+    def _schema(self, tool: ToolSchema) -> ToolSchema:
+        """The name stays: the provider checks it, and calls refer to it."""
+        return ToolSchema(tool.name, self.text(tool.description), self.value(tool.parameters))
+
+    def _text(self, text: str, nesting: int) -> str:
+        clean = self._call(text)
+        if nesting and "\\" in clean and '"' in clean:
+            clean = _ESCAPED_LITERAL.sub(lambda match: self._literal(match[0], nesting - 1), clean)
+        return clean
+
+    def _literal(self, literal: str, nesting: int) -> str:
+        try:
+            value = json.loads(literal, strict=False)
+        except ValueError:
+            return literal
+        clean = self._text(value, nesting)
+        return literal if clean == value else json.dumps(clean, ensure_ascii=False)
+
+    def _call(self, text: str) -> str:
+        """A redaction that fails must not let the text through."""
+        try:
+            clean = self._redact(text)
+        except Exception as error:
+            raise TraceError(
+                f"redact={self._redact!r} raised {type(error).__name__}: {error}; "
+                "nothing was sent or written. Make it return its argument where there is nothing to hide"
+            ) from error
+        if not isinstance(clean, str):
+            raise TraceError(
+                f"redact={self._redact!r} answered {type(clean).__name__}; it has to return the text as a str"
+            )
+        return clean
+
+
+def redaction(redact: Callable[[str], str] | bool | None) -> Redaction | None:
+    """What a user gave as `redact=`: True for the built-in patterns, a function of one string, or nothing."""
+    if redact is None or redact is False:
+        return None
+    if redact is True:
+        return Redaction(Redactor())
+    if not callable(redact):
+        raise TypeError(f"redact={redact!r}: give True, a function from str to str, or None")
+    return Redaction(redact)
+
+
+def redactor_id(redact: Callable[[str], str]) -> str:
+    if isinstance(redact, Redactor):
+        return redact.id
+    name = getattr(redact, "__qualname__", type(redact).__qualname__)
+    return f"{getattr(redact, '__module__', '?')}:{name}"
+
+
+def redaction_for(redactor: str | None) -> Redaction | None:
+    """The redaction a trace was written with, when it is one of the built-in ones."""
+    known = {each.id: each for each in (Redactor(), Redactor(emails=True))}
+    return Redaction(known[redactor]) if redactor in known else None

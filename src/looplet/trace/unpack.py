@@ -1,0 +1,147 @@
+"""Journal records to events: the inverse of `pack.py`. Unknown events and unknown fields are passed over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from looplet._record import Record
+from looplet.events import (
+    CallFinished,
+    CallStarted,
+    Compacted,
+    Event,
+    HookDecided,
+    ModelFailed,
+    ModelReplied,
+    Noticed,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+)
+from looplet.messages import Capabilities, Message, Prompt, RawCall, Reply, Settings, ToolSchema
+from looplet.trace.pack import event_name, reply_calls, reply_message, result_words
+from looplet.types import Step, ToolCall, ToolResult, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+R = TypeVar("R", bound=Record)
+
+
+class Unpacker:
+    """Turns the records of one journal into events, in order."""
+
+    def __init__(self) -> None:
+        self._sent = Prompt("", ())
+        self._prompts: dict[int, Prompt] = {}
+        self._replies: dict[int, Message] = {}
+        self._calls: list[ToolCall] = []  # of the latest reply
+        self._open: dict[int, dict[str, Any]] = {}
+        self._words: dict[int, str] = {}
+
+    def unpack(self, record: dict[str, Any]) -> Event | None:
+        """The event, None for a kind this version does not know."""
+        make = self._MAKERS.get(record.get("event", ""))
+        return make(self, record) if make else None
+
+    def _run_started(self, record: dict[str, Any]) -> RunStarted:
+        tools = _schemas(record["tools"])
+        self._sent = Prompt(record["system"], (), tools)
+        capabilities = Capabilities.from_dict(record["capabilities"])
+        return known(RunStarted, record | {"tools": tools, "capabilities": capabilities})
+
+    def _model_replied(self, record: dict[str, Any]) -> ModelReplied:
+        prompt = self._prompt(record)
+        packed = record["reply"]
+        self._replies[record["call"]] = Message.from_dict(reply_message(packed))
+        self._calls = [ToolCall.from_dict(call) for call in reply_calls(packed)]
+        return ModelReplied(record["call"], prompt, unpack_reply(packed), record.get("duration_ms", 0.0))
+
+    def _model_failed(self, record: dict[str, Any]) -> ModelFailed:
+        return known(ModelFailed, record | {"prompt": self._prompt(record)})
+
+    def _prompt(self, record: dict[str, Any]) -> Prompt:
+        last, delta = self._sent, record["prompt"]
+        added = tuple(self._message(packed) for packed in delta["add"])
+        prompt = Prompt(
+            system=delta.get("system", last.system),
+            messages=last.messages[: delta["keep"]] + added,
+            tools=_schemas(delta["tools"]) if "tools" in delta else last.tools,
+            settings=Settings.from_dict(delta["settings"]) if "settings" in delta else last.settings,
+            overflowed=delta.get("overflowed", False),
+        )
+        self._sent = self._prompts[record["call"]] = prompt
+        return prompt
+
+    def _message(self, packed: dict[str, Any]) -> Message:
+        if "reply" in packed:
+            return self._replies[packed["reply"]]
+        content = packed["content"]
+        if not isinstance(content, str):
+            content = "".join(part if isinstance(part, str) else self._words[part["step"]] for part in content)
+        return Message.from_dict(packed | {"content": content})
+
+    def _call_started(self, record: dict[str, Any]) -> CallStarted:
+        call = self._call(record["tool_call"])
+        asked = self._call(record["asked"]) if "asked" in record else call
+        self._open[record["step"]] = {"tool_call": call, "asked": asked}
+        return CallStarted(record["step"], call, asked)
+
+    def _call_finished(self, record: dict[str, Any]) -> CallFinished:
+        said = self._open.setdefault(record["step"], {})
+        if "tool_call" in record:
+            said["tool_call"] = self._call(record["tool_call"])
+        said["result"] = ToolResult.from_dict(record["result"])
+        self._words[record["step"]] = result_words(record["result"])
+        return CallFinished(record["step"], said["tool_call"], said["result"])
+
+    def _step_finished(self, record: dict[str, Any]) -> StepFinished:
+        number, said = record["step"], self._open.pop(record["step"], {})
+        call = self._call(record["tool_call"]) if "tool_call" in record else said["tool_call"]
+        asked = self._call(record["asked"]) if "asked" in record else said.get("asked", call)
+        if "result" in record:
+            said["result"] = ToolResult.from_dict(record["result"])
+            self._words[number] = result_words(record["result"])
+        prompt = self._prompts.get(record["call"])
+        usage = Usage.from_dict(record.get("usage", {}))
+        return StepFinished(Step(number, call, said["result"], prompt, usage), asked, record["call"])
+
+    def _compacted(self, record: dict[str, Any]) -> Compacted:
+        sent = self._sent.messages
+        dropped = tuple(each if isinstance(each, str) else sent[each].content for each in record["dropped"])
+        return Compacted(record["before"], record["after"], dropped)
+
+    def _run_finished(self, record: dict[str, Any]) -> RunFinished:
+        usage = Usage.from_dict(record.get("usage", {}))
+        return known(RunFinished, record | {"usage": usage, "errors": tuple(record.get("errors", ()))})
+
+    def _call(self, packed: int | dict[str, Any]) -> ToolCall:
+        return self._calls[packed] if isinstance(packed, int) else ToolCall.from_dict(packed)
+
+    _MAKERS: ClassVar[dict[str, Callable[[Unpacker, dict[str, Any]], Event]]] = {
+        event_name(RunStarted): _run_started,
+        event_name(ModelReplied): _model_replied,
+        event_name(ModelFailed): _model_failed,
+        event_name(CallStarted): _call_started,
+        event_name(CallFinished): _call_finished,
+        event_name(StepFinished): _step_finished,
+        event_name(Compacted): _compacted,
+        event_name(RunFinished): _run_finished,
+        event_name(HookDecided): lambda _, record: known(HookDecided, record),
+        event_name(Noticed): lambda _, record: known(Noticed, record),
+    }
+
+
+def unpack_reply(packed: dict[str, Any]) -> Reply:
+    calls = tuple(known(RawCall, call) for call in packed.get("calls", ()))
+    usage = packed.get("usage")
+    return known(Reply, packed | {"calls": calls, "usage": None if usage is None else Usage.from_dict(usage)})
+
+
+def known(kind: type[R], fields: dict[str, Any]) -> R:
+    """Make a record of the fields it has; a newer looplet may have written more."""
+    return kind(**{name: fields[name] for name in kind._fields if name in fields})
+
+
+def _schemas(packed: list[dict[str, Any]]) -> tuple[ToolSchema, ...]:
+    return tuple(ToolSchema.from_dict(tool) for tool in packed)
