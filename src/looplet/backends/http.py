@@ -148,15 +148,17 @@ class _Exchange:
         while chunk := response.read1(_CHUNK):
             parts.append(chunk)
             sock.settimeout(self.seconds_left())
-        if response.length:
-            raise ConnectionError(f"the response broke off {response.length} bytes before its end")
+        missing = response.length
+        response.close()  # `http.client` allows no further request before that
+        if missing:
+            raise ConnectionError(f"the response broke off {missing} bytes before its end")
         headers = {name.lower(): value for name, value in response.getheaders()}
         return HttpAnswer(response.status, headers, b"".join(parts)), _reusable(connection, response)
 
 
 def unreachable(url: str, error: BaseException) -> str:
     """The sentence for a connection that failed, the same from every transport."""
-    if isinstance(error, ConnectionRefusedError):
+    if "refused" in str(error).lower():  # some libraries keep only the words of the ConnectionRefusedError
         return f"connection refused by {url}: is the server running?"
     return f"no connection to {url}: {error}"
 

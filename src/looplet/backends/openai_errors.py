@@ -48,7 +48,8 @@ _KINDS: tuple[tuple[type[BackendError], re.Pattern[str]], ...] = (
         re.compile(
             r"exceed_context_size|context_length_exceeded|context_too_long|request too large|string_above_max_length"
             r"|(maximum|available|exceeds?\b.{0,60}) context"
-            r"|context (length|window|size).{0,40}(exceed|limit|small|over)|(prompt|input|request) (is |was )?too (long|large)|too many (input |prompt )?tokens|reduce the length"
+            r"|context (length|window|size).{0,40}(exceed|limit|small|over)"
+            r"|(prompt|input|request) (is |was )?too (long|large)|too many (input |prompt )?tokens|reduce the length"
         ),
     ),
     (QuotaError, re.compile(r"insufficient_quota|exceeded your current quota|insufficient (balance|credits)|billing")),
