@@ -33,8 +33,9 @@ class HttpAnswer(Record):
 class HttpClient:
     """Requests to one server. Idle connections wait in a list whose `pop` and `append` are atomic."""
 
-    def __init__(self, base_url: str, headers: Mapping[str, str] = {}) -> None:
+    def __init__(self, base_url: str, headers: Mapping[str, str] = {}, shown: str = "") -> None:
         self._base = _checked(base_url)
+        self._shown = shown or base_url  # in messages
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
         self._idle: list[HTTPConnection] = []
         self._tls: SSLContext | None = None
@@ -57,9 +58,9 @@ class HttpClient:
         try:
             return self._with_connection(exchange)
         except TimeoutError as error:
-            raise BackendTimeout(f"{self._url()} did not answer within {timeout_s:g} s") from error
+            raise BackendTimeout(f"{self._shown} did not answer within {timeout_s:g} s") from error
         except OSError as error:
-            raise ConnectionFailed(unreachable(self._url(), error)) from error
+            raise ConnectionFailed(unreachable(self._shown, error)) from error
 
     def _with_connection(self, exchange: _Exchange) -> HttpAnswer:
         from http.client import RemoteDisconnected
@@ -104,7 +105,7 @@ class HttpClient:
         try:
             connection.connect()
         except TimeoutError as error:
-            raise BackendTimeout(f"no connection to {self._url()} within {timeout:g} s") from error
+            raise BackendTimeout(f"no connection to {self._shown} within {timeout:g} s") from error
         return connection
 
     def _context(self) -> SSLContext:
@@ -113,9 +114,6 @@ class HttpClient:
 
             self._tls = create_default_context()
         return self._tls
-
-    def _url(self) -> str:
-        return self._base.geturl()
 
 
 class _Exchange:

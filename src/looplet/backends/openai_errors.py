@@ -67,9 +67,7 @@ _KINDS: tuple[tuple[type[BackendError], re.Pattern[str]], ...] = (
     ),
     (
         UnknownModel,
-        re.compile(
-            r"model_not_found|unknown_model|model .{0,200}(not found|does not exist|not exist|is not available)"
-        ),
+        re.compile(r"model_not_found|unknown_model|model .{0,200}(not found|does not exist|not exist)"),
     ),
 )
 _BY_STATUS: dict[int, type[BackendError]] = {
@@ -162,7 +160,7 @@ def parse_json(body: bytes) -> Any:
 def _kind(complaint: Complaint) -> type[BackendError]:
     words = f"{complaint.code} {complaint.message}".lower()
     for kind, pattern in _KINDS:
-        if pattern.search(words):
+        if pattern.search(words) and not (kind is UnknownModel and complaint.status >= 500):  # one still loading
             return kind
     if complaint.status >= 500:
         return ServerError

@@ -33,7 +33,7 @@ class Transport(Protocol):
 class HttpTransport:
     def __init__(self, base_url: str, api_key: str, timeout_s: float) -> None:
         self._client = HttpClient(
-            server_root(base_url), {"Authorization": f"Bearer {api_key}", "User-Agent": "looplet"}
+            server_root(base_url), {"Authorization": f"Bearer {api_key}", "User-Agent": "looplet"}, base_url
         )
         self._version = base_url.removeprefix(server_root(base_url)).rstrip("/")
         self._encoder = BodyEncoder()
