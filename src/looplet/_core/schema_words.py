@@ -59,7 +59,11 @@ def type_name(schema: Any) -> str:
 
 
 def _shallow_name(schema: Any) -> str:
-    kinds = kinds_of(schema.get("type")) if isinstance(schema, dict) else []
+    if not isinstance(schema, dict):
+        return "anything"
+    if isinstance(schema.get("$ref"), str):
+        return str(schema["$ref"].rpartition("/")[2])
+    kinds = kinds_of(schema.get("type"))
     return " or ".join(map(kind_name, kinds)) or "anything"
 
 
