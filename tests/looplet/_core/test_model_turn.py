@@ -45,7 +45,12 @@ NATIVE = Capabilities(native_tools=True)
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record the waiting instead of doing it."""
     naps: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+
     monkeypatch.setattr("looplet._drivers.sync.time.sleep", naps.append)
+    monkeypatch.setattr("looplet._drivers.aio.asyncio.sleep", nap)
     return naps
 
 
