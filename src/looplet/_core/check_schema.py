@@ -43,6 +43,8 @@ _BOUNDS = (
     ("minItems", _count, ge, "at least {} items"),
     ("maxItems", _count, le, "at most {} items"),
 )
+_VALUE_WORDS = {"enum", "const", "pattern", *(bound[0] for bound in _BOUNDS)}
+_COMBINING = {"allOf", "anyOf", "oneOf"}
 
 
 class Check:
@@ -74,12 +76,10 @@ class Check:
         value, fits = self._fit_type(value, schema.get("type"), where)
         if not fits:
             return value
-        for part in as_list(schema.get("allOf")):
-            value = self.fit(value, part, where, depth + 1)
-        for word in ("anyOf", "oneOf"):
-            if options := as_list(schema.get(word)):
-                value = self._fit_any(value, options, where, depth + 1)
-        self._check_values(value, schema, where)
+        if not _COMBINING.isdisjoint(schema):
+            value = self._fit_combined(value, schema, where, depth + 1)
+        if not _VALUE_WORDS.isdisjoint(schema):  # most schemas say nothing of this kind
+            self._check_values(value, schema, where)
         if isinstance(value, dict):
             return self._fit_object(value, schema, where, depth + 1)
         if isinstance(value, list):
@@ -110,6 +110,14 @@ class Check:
         wanted = " or ".join(map(kind_name, kinds))
         self._problem(where, f"expected {wanted}, got {describe(value)}")
         return value, False
+
+    def _fit_combined(self, value: Any, schema: dict[str, Any], where: str, depth: int) -> Any:
+        for part in as_list(schema.get("allOf")):
+            value = self.fit(value, part, where, depth)
+        for word in ("anyOf", "oneOf"):
+            if options := as_list(schema.get(word)):
+                value = self._fit_any(value, options, where, depth)
+        return value
 
     def _fit_any(self, value: Any, options: list[Any], where: str, depth: int) -> Any:
         """The first option that fits as it is, else the first that fits at all."""

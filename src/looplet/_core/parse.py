@@ -86,7 +86,7 @@ def _native(reply: Reply, text: str, text_mode: bool, next_id: Callable[[], str]
     if text_mode:
         written = text if text.strip() else "\n".join(_as_text(parsed.call) for parsed in calls)
         return Parsed(Message("assistant", written), tuple(calls))
-    kept = tuple(parsed.call.replace(tool=_wire_name(parsed.call.tool)) for parsed in calls)
+    kept = tuple(_repeatable(parsed.call) for parsed in calls)
     return Parsed(Message("assistant", text, kept), tuple(calls))
 
 
@@ -95,9 +95,10 @@ def tool_name(name: object) -> str:
     return encodable(name).strip().removeprefix("functions.") if isinstance(name, str) else ""
 
 
-def _wire_name(name: str) -> str:
-    """Providers refuse every later request whose history holds a name of other characters."""
-    return _UNSAFE_NAME.sub("_", name)[:_NAME_CHARS] or "unnamed"
+def _repeatable(call: ToolCall) -> ToolCall:
+    """The call for the history: providers refuse every later request that holds a name of other characters."""
+    name = _UNSAFE_NAME.sub("_", call.tool)[:_NAME_CHARS] or "unnamed"
+    return call if name == call.tool else call.replace(tool=name)
 
 
 def _as_text(call: ToolCall) -> str:

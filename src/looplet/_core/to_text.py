@@ -53,7 +53,7 @@ def _text(value: object) -> str:
     try:
         if isinstance(value, str):
             return str.__str__(value)  # the characters of a subclass, whatever its own __str__ says
-        plain = _flat(value)
+        plain = flat(value)
         return str.__str__(plain) if isinstance(plain, str) else _json(plain)
     except Exception:  # noqa: BLE001  # boundary: a stranger's object, any method of which may raise
         return f"<{_type_name(value)}, unreadable>"
@@ -61,7 +61,7 @@ def _text(value: object) -> str:
 
 def _json(value: object) -> str:
     try:
-        return _dump(value, default=_flat)
+        return _dump(value, default=flat)
     except (TypeError, ValueError, RecursionError):  # odd keys, a cycle, too deep: rebuild it piece by piece
         return _dump(_rebuild(value, _MAX_DEPTH, ()))
 
@@ -70,7 +70,7 @@ def _dump(value: object, default: Any = None) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default)
 
 
-def _flat(value: object) -> Any:
+def flat(value: object) -> Any:
     """One step towards JSON: a container of the JSON kinds, or a leaf."""
     for kinds, convert in _CONVERTERS:
         if isinstance(value, kinds):
@@ -81,6 +81,9 @@ def _flat(value: object) -> Any:
     return _ADDRESS.sub("", str(value))
 
 
+_flat = flat
+
+
 def _rebuild(value: object, depth: int, above: tuple[int, ...]) -> Any:
     """A copy of `value` that `json` can write: string keys, no cycles, bounded depth."""
     if id(value) in above:
@@ -89,14 +92,14 @@ def _rebuild(value: object, depth: int, above: tuple[int, ...]) -> Any:
         return "<too deep>"
     above = (*above, id(value))
     try:
-        flat = _flat(value)
-        if isinstance(flat, dict):
-            return {_key(key): _rebuild(item, depth - 1, above) for key, item in flat.items()}
-        if isinstance(flat, (list, tuple)):
-            return [_rebuild(item, depth - 1, above) for item in flat]
+        plain = flat(value)
+        if isinstance(plain, dict):
+            return {_key(key): _rebuild(item, depth - 1, above) for key, item in plain.items()}
+        if isinstance(plain, (list, tuple)):
+            return [_rebuild(item, depth - 1, above) for item in plain]
     except Exception:  # noqa: BLE001  # boundary: one unreadable part must not hide its siblings
         return f"<{_type_name(value)}, unreadable>"
-    return flat
+    return plain
 
 
 def _key(key: object) -> str:
