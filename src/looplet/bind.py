@@ -17,7 +17,7 @@ from looplet.tools.execute import execute
 from looplet.tools.registry import as_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias
 
     from looplet.protocols import AgentState
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from looplet.tools.spec import ToolSpec
     from looplet.types import ToolCall, ToolResult
 
-    Tools: TypeAlias = BaseToolRegistry | Iterable[ToolSpec | Callable[..., Any]]
+    Tools: TypeAlias = BaseToolRegistry | Sequence[ToolSpec | Callable[..., Any]]
 
 
 class Asked(Record):

@@ -57,8 +57,11 @@ class Journal(Protocol):
 class AgentState(Protocol):
     """What a state class of your own needs: a `max_steps` (or None) and a list the loop appends each step to."""
 
-    max_steps: int | None
-    steps: list[Step]
+    @property
+    def max_steps(self) -> int | None: ...
+
+    @property
+    def steps(self) -> list[Step]: ...
 
 
 class LoopHook(Protocol):

@@ -268,7 +268,8 @@ def test_nonsense_is_refused_before_anything_is_sent(
 ) -> None:
     llm = MockLLMBackend([DONE])
     with pytest.raises(error, match=message):
-        composable_loop(**({"llm": llm, "task": "go", "tools": []} | arguments))
+        everything: dict[str, Any] = {"llm": llm, "task": "go", "tools": []} | arguments
+        composable_loop(**everything)
     assert llm.prompts == []
 
 

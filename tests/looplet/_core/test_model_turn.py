@@ -89,7 +89,7 @@ def test_a_wrong_key_is_not_retried(drive: Drive) -> None:
 
 
 def test_transient_errors_do_not_eat_the_repairs(drive: Drive) -> None:
-    script = [
+    script: list[str | Exception] = [
         ServerError("busy"),
         "prose",
         ServerError("busy"),
@@ -97,7 +97,7 @@ def test_transient_errors_do_not_eat_the_repairs(drive: Drive) -> None:
         ServerError("busy"),
         '{"tool": "done", "args": {"answer": "x"}}',
     ]
-    result = drive(MockLLMBackend(script, capabilities=Capabilities(native_tools=False)))
+    result = drive(MockLLMBackend([*script], capabilities=Capabilities(native_tools=False)))
     assert result.output == "x"
 
 

@@ -22,6 +22,8 @@ from looplet import (
 from looplet.errors import HookError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.drive import Drive
 
 DONE = ToolCall("done", {"answer": "42"})
@@ -66,7 +68,7 @@ def test_a_denied_call_never_executes_and_the_model_reads_the_reason(drive: Driv
 
 def test_retry_flaky_tool_as_the_readme_prints_it(drive: Drive) -> None:
     """A failure, one denial with retry, and then the next attempt runs."""
-    tries = iter([ConnectionError("flaky"), "found it"])
+    tries: Iterator[str | Exception] = iter([ConnectionError("flaky"), "found it"])
 
     @tool
     def web_search(query: str) -> str:
