@@ -203,7 +203,7 @@ def _reply(event: ModelReplied) -> list[str]:
     lines = ["", f"[reply {event.call}{cut}]"]
     if reply.reasoning:
         lines += ["  thinking:", *body(reply.reasoning, 2)]
-    return [*lines, *body(reply.text)]
+    return [*lines, *body(reply.text)] if reply.text or reply.calls else [*lines, "  (empty)"]
 
 
 def _failure(event: ModelFailed) -> list[str]:
