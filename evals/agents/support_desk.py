@@ -119,9 +119,10 @@ def judged(order_id: int, looked_up: str, customer: str) -> tuple[ToolCall | Non
         return None, f"Order {order_id} is past the {REFUND_DAYS} days for refunds."
     if order["amount"] > REFUND_LIMIT:
         reason = f"{order['amount']} is over the limit of {REFUND_LIMIT:.0f}"
-        return ToolCall("escalate", {"order_id": order_id, "reason": reason}), f"A colleague takes over order {order_id}."
+        return ToolCall(
+            "escalate", {"order_id": order_id, "reason": reason}
+        ), f"A colleague takes over order {order_id}."
     return (
         ToolCall("refund", {"order_id": order_id, "amount": order["amount"]}),
         f"I refunded {order['amount']} for order {order_id}.",
     )
-
