@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from evals.agents.log_analyst import agent, scripted_model
 
 if TYPE_CHECKING:

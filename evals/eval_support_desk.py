@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from evals.agents.support_desk import agent, rows, scripted_model
 
 if TYPE_CHECKING:
