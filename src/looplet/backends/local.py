@@ -27,8 +27,7 @@ class LocalServer:
 
     def backend(self, **options: Any) -> OpenAIBackend:
         """A backend for this server; `options` go to OpenAIBackend, `max_tokens` is 150 unless given."""
-        options = {"model": self.model, "base_url": self.base_url, "max_tokens": _REPLY_TOKENS} | options
-        return OpenAIBackend(**options)
+        return OpenAIBackend(model=self.model, base_url=self.base_url, **({"max_tokens": _REPLY_TOKENS} | options))
 
     def close(self) -> None:
         """Stop the server. It has no method for that; it stops when it is let go."""
@@ -55,7 +54,10 @@ def start_local_server(model_path: str | Path | None = None, *, n_ctx: int = 409
         raise ModuleNotFoundError(f"the local backend needs: {'; '.join(missing)}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {str(path)!r}; give the path of a .gguf file")
-    return LocalServer(_serve(path, n_ctx * n_parallel, n_parallel), path.stem)
+    try:
+        return LocalServer(_serve(path, n_ctx * n_parallel, n_parallel), path.stem)
+    except RuntimeError as error:
+        raise ValueError(f"llama.cpp cannot serve {str(path)!r}: {error} Is it a complete .gguf file?") from error
 
 
 def bundled_model() -> Path | None:

@@ -128,9 +128,9 @@ def as_error(complaint: Complaint, answer: HttpAnswer, where: str, model: str) -
 
 def unreadable(answer: HttpAnswer, where: str) -> BackendError:
     """The error for a 200 whose body is no chat completion."""
-    text = _page_text(answer.body)
-    if not text:
+    if not answer.body.strip():
         return ServerError(f"{where} answered {answer.status} with an empty body", status=answer.status)
+    text = _page_text(answer.body)
     if answer.body.lstrip()[:1] == b"<":
         return BackendError(
             f"{where} answered with a web page ({shorten(text, 80)!r}); does the base URL end in /v1?",

@@ -52,7 +52,8 @@ def _arguments(args: dict[str, Any]) -> str:
     try:
         text = json.dumps(args, ensure_ascii=False, allow_nan=False, default=str)
     except ValueError:  # NaN or Infinity, which Python's parser lets in and no server does
-        text = json.dumps(json.loads(json.dumps(args, default=str), parse_constant=lambda _word: None))
+        finite = json.loads(json.dumps(args, default=str), parse_constant=lambda _word: None)
+        text = json.dumps(finite, ensure_ascii=False)
     return encodable(text)
 
 
