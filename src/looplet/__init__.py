@@ -112,14 +112,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'looplet' has no attribute {name!r}")
-    from importlib import import_module  # lazily: this is where the lazy names are resolved
+if not TYPE_CHECKING:  # a type checker that saw it would let every misspelt name pass
 
-    value: object = getattr(import_module(f"looplet.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'looplet' has no attribute {name!r}")
+        from importlib import import_module  # lazily: this is where the lazy names are resolved
+
+        value: object = getattr(import_module(f"looplet.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
