@@ -20,8 +20,8 @@ REFUND_LIMIT = 100.0
 REFUND_DAYS = 30
 
 RULES = f"""You are a support desk. Look every order up before you act.
-Refund an order in full when the customer owns it, it was delivered at most {REFUND_DAYS} days ago, it is not refunded yet
-and it costs at most {REFUND_LIMIT:.0f}. Escalate it when only the price is too high. Otherwise explain why not.
+Refund an order in full when the customer owns it, it was delivered at most {REFUND_DAYS} days ago, it is not refunded
+yet and it costs at most {REFUND_LIMIT:.0f}. Escalate it when only the price is too high. Otherwise explain why not.
 Then call done with a short answer to the customer."""
 
 # id, customer, item, amount, days since delivery, refunded

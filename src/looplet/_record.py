@@ -35,12 +35,15 @@ class _RecordType(type):
         namespace["__slots__"] = tuple(field for field in own if field not in fields)
         namespace["_fields"] = (*fields, *namespace["__slots__"])
         namespace["_defaults"] = defaults
+        namespace["__init__"] = _first_init
         return super().__new__(mcls, name, bases, namespace)
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if "__init__" not in cls.__dict__:
-            cls.__init__ = _compile_init(cls)  # type: ignore[misc]  # the point of this class
-        return super().__call__(*args, **kwargs)
+
+def _first_init(self: Record, *args: Any, **kwargs: Any) -> None:
+    """Stands in until the class is first instantiated, then makes way for the compiled `__init__`."""
+    cls: Any = type(self)
+    cls.__init__ = _compile_init(cls)
+    cls.__init__(self, *args, **kwargs)
 
 
 def _compile_init(cls: Any) -> Callable[..., None]:
