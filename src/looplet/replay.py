@@ -12,7 +12,7 @@ from looplet.events import CallFinished, CallStarted
 from looplet.loop import composable_loop
 from looplet.tools.spec import ToolSpec
 from looplet.trace.directory import JOURNAL
-from looplet.trace.jsonable import dump_line, jsonable
+from looplet.trace.jsonable import canonical, jsonable
 from looplet.trace.read import Trace, read_journal
 from looplet.trace.replay import ReplayBackend
 from looplet.types import ErrorKind, ToolCall, ToolResult
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from looplet.bind import Tools
-    from looplet.loop import Run
+    from looplet.run import Run
     from looplet.trace.replay import OnMiss
 
 
@@ -44,7 +44,7 @@ def replay_loop(
     header = backend.header
     if isinstance(tools, str) and tools != "recorded":
         raise ValueError(f'tools={tools!r}: give a registry, a list of tools, or "recorded"')
-    max_steps = config.max_steps if config and config.max_steps else header.get("max_steps")
+    max_steps: int = (config and config.max_steps) or header["max_steps"]
     if tools is None or isinstance(tools, str):
         trace = read_journal(path)
         tools = recorded_tools(trace)
@@ -104,4 +104,4 @@ def _recorded_tool(schema: dict[str, Any], results: dict[tuple[str, bytes], dequ
 
 
 def _key(tool: str, args: dict[str, Any]) -> tuple[str, bytes]:
-    return tool, dump_line(jsonable(dict(sorted(args.items()))))
+    return tool, canonical(jsonable(args))

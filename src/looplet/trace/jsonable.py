@@ -39,6 +39,11 @@ def dump_line(record: Any) -> bytes:
         return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
+def canonical(value: Any) -> bytes:
+    """The same bytes for equal JSON values, whatever the order of their keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
 def _convert(value: object, change: Callable[[str], str] | None, depth: int, above: tuple[int, ...]) -> Any:
     try:
         return _convert_kind(value, change, depth, above)

@@ -12,7 +12,7 @@ from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from looplet._pretty import shorten, visible
-from looplet.trace.jsonable import dump_line, jsonable
+from looplet.trace.jsonable import canonical, jsonable
 from looplet.trace.prefix import common_prefix
 
 if TYPE_CHECKING:
@@ -118,4 +118,4 @@ def _short(value: Any) -> str:
 
 
 def _digest(shape: dict[str, Any]) -> bytes:
-    return hashlib.sha256(dump_line(shape)).digest()
+    return hashlib.sha256(canonical(shape)).digest()
