@@ -62,7 +62,7 @@ def _text(value: object) -> str:
 def _json(value: object) -> str:
     try:
         return _dump(value, default=flat)
-    except (TypeError, ValueError, RecursionError):  # odd keys, a cycle, too deep: rebuild it piece by piece
+    except Exception:  # noqa: BLE001  # odd keys, a cycle, too deep, an unreadable part: rebuild it piece by piece
         return _dump(_rebuild(value, _MAX_DEPTH, ()))
 
 

@@ -1,0 +1,18 @@
+"""Hypothesis strategies for what models and tools may produce."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+TEXT = st.text(st.characters(codec=None, exclude_categories=[]), max_size=20)  # lone surrogates among them
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+
+
+def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
+
+
+JSON = st.recursive(SCALARS, _containers, max_leaves=12)
+JSON_OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
