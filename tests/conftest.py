@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.support.drive import DRIVERS
 
 if TYPE_CHECKING:

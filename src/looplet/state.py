@@ -47,6 +47,7 @@ class RunState:
         "tool_schemas",
         "tools",
         "tools_off",
+        "tools_refused",
         "turn",
         "unanswered",
         "unsent",
@@ -88,6 +89,7 @@ class RunState:
         self.last_prompt: Prompt | None = None  # as it was sent
         self.unanswered: list[Any] = []  # calls of this turn that have no result in the conversation yet
         self.text_mode = False
+        self.tools_refused = False  # the model turned out to take no native tools
         self.tools_off = False  # the last question of a run is asked without tools
         self.overflowed = False
         self.usage = Usage()

@@ -61,7 +61,8 @@ def request(state: RunState, attempts: Attempts) -> Flow[Reply | None]:
 def choose_mode(state: RunState) -> Flow[None]:
     """Native calls where the backend has them; once it turns out that it has not, text from then on."""
     mode = state.config.tool_mode
-    text_mode = mode == "text" or (mode == "auto" and not state.capabilities().native_tools)
+    native = state.capabilities().native_tools and not state.tools_refused
+    text_mode = mode == "text" or (mode == "auto" and not native)
     if text_mode and not state.text_mode:
         state.text_mode = True
         if state.call_number:
@@ -139,6 +140,8 @@ def mend(state: RunState, prompt: Prompt, error: BackendError, attempts: Attempt
         state.end("parse_error" if remedy == "repair" else "llm_error", f"{type(error).__name__}: {error}")
     elif remedy == "retry":
         yield from sleep(wait)
+    elif remedy == "text_mode":
+        state.tools_refused = True
     elif isinstance(error, MalformedReply):
         state.conversation.append(Message("assistant", error.text or "(unreadable reply)"))
         say(state, f"Your last reply could not be read: {error}")
@@ -154,19 +157,20 @@ def remedy_for(error: BackendError, state: RunState) -> str | None:
         return "compact"
     if isinstance(error, MalformedReply):
         return "repair"
-    if isinstance(error, ToolsUnsupported):  # the backend now says native_tools=False, so choose_mode takes over
+    if isinstance(error, ToolsUnsupported):
         return "text_mode" if state.config.tool_mode == "auto" and not state.text_mode else None
     return "retry" if error.retriable else None
 
 
 def details_of(error: BackendError) -> dict[str, Any]:
     """What a replay needs to raise this error again."""
-    return {
+    details: dict[str, Any] = {
         "status": error.status,
         "retry_after": error.retry_after,
         "request_id": error.request_id,
         "retriable": error.retriable,
     }
+    return details | {"text": error.text} if isinstance(error, MalformedReply) else details
 
 
 def take(state: RunState, reply: Reply, attempts: Attempts) -> list[ParsedCall]:

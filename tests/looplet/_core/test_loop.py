@@ -11,8 +11,9 @@ from looplet import DefaultState, LoopConfig, MockLLMBackend, Prompt, Reply, Too
 from looplet.events import RunFinished, StepFinished
 
 if TYPE_CHECKING:
-    from looplet.events import Event
     from tests.support.drive import Drive
+
+    from looplet.events import Event
 
 DONE = ToolCall("done", {"answer": "42"})
 
@@ -141,9 +142,14 @@ def test_leaving_a_with_block_closes_the_run() -> None:
 
 def test_an_exception_in_a_with_block_is_the_runs_error() -> None:
     run = composable_loop(llm=MockLLMBackend([adding(1), DONE]), tools=[add], task="go")
-    with pytest.raises(ZeroDivisionError), run:
-        next(run)
-        raise ZeroDivisionError("mine")
+
+    def body() -> None:
+        with run:
+            next(run)
+            raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError):
+        body()
     assert (run.result.stop_reason, run.result.status) == ("error", "failed")
     assert run.result.errors == ("ZeroDivisionError: mine",)
 
@@ -267,8 +273,8 @@ def test_nonsense_is_refused_before_anything_is_sent(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     llm = MockLLMBackend([DONE])
+    everything: dict[str, Any] = {"llm": llm, "task": "go", "tools": []} | arguments
     with pytest.raises(error, match=message):
-        everything: dict[str, Any] = {"llm": llm, "task": "go", "tools": []} | arguments
         composable_loop(**everything)
     assert llm.prompts == []
 
