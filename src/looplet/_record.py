@@ -2,7 +2,8 @@
 
 `import looplet` defines some fifty value types. As frozen slotted dataclasses they cost more than the whole import
 budget (docs/benchmarks.md), so `Record` does the part we need: fields from annotations, defaults, equality,
-`replace()`, pickling. `__init__` is compiled the first time a class is instantiated, and only then.
+`replace()`, pickling. `__init__` is compiled the first time a class is instantiated, and only then; it calls `__post_init__`
+where a class has one.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def _compile_init(cls: Any) -> Callable[..., None]:
             if type(default) in (dict, list):  # never share a mutable default
                 value = f"({field} if {field} is not default_{field} else default_{field}.copy())"
         body.append(f"    set_{field}(self, {value})")
+    if hasattr(cls, "__post_init__"):
+        body.append("    self.__post_init__()")
     source = f"def __init__(self, {', '.join(parameters)}):\n" + "\n".join(body or ["    pass"])
     exec(source, scope)  # noqa: S102  # the field names are identifiers of a class body
     init: Callable[..., None] = scope["__init__"]

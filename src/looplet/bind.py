@@ -48,9 +48,9 @@ def bind(
     """Check every argument and make the run's state and its ports. Raises TypeError, ValueError or HookError."""
     if asked.task is None:
         raise ValueError("composable_loop(task=None): say what the agent should do, as a str, a dict or any value")
-    config = (asked.config or LoopConfig()).check()
+    config = asked.config or LoopConfig()
     if asked.system_prompt is not None:
-        config = config.replace(system_prompt=asked.system_prompt).check()
+        config = config.replace(system_prompt=asked.system_prompt)
     model = adapt(asked.llm)
     chat_is_async = bool(getattr(model, "is_async", False))
     if chat_is_async and not allow_async:

@@ -39,8 +39,8 @@ class LoopConfig(Record):
     final_answer: bool = False
     extra: dict[str, Any] = {}
 
-    def check(self) -> LoopConfig:
-        """Raise ValueError or TypeError for values that cannot work; return self."""
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, with ValueError or TypeError."""
         whole("LoopConfig(max_steps=...)", self.max_steps, least=1, optional=True)
         whole("LoopConfig(max_tokens=...)", self.max_tokens, least=1, optional=True)
         whole("LoopConfig(retries=...)", self.retries, least=0)
@@ -57,7 +57,6 @@ class LoopConfig(Record):
         for name, value in (("temperature", self.temperature), ("llm_timeout_s", self.llm_timeout_s)):
             if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0):
                 raise ValueError(f"LoopConfig({name}={value!r}): use a number of at least 0, or None")
-        return self
 
 
 def whole(what: str, value: object, *, least: int, optional: bool = False) -> None:

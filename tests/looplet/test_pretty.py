@@ -47,7 +47,7 @@ def test_long_arguments_are_shortened() -> None:
 
 @given(st.text(), st.text())
 def test_nothing_unprintable_reaches_the_terminal(name: str, value: str) -> None:
-    line = pretty({"key": value}, error=None, **{"a": value})
+    line = pretty({"key": value}, error=None, a=value)
     assert visible(line) == line
     assert visible(pretty(error=name)) == pretty(error=name)
 
