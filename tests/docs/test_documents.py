@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.support.markdown import Block, blocks_of, links_of, matches
 from tests.support.scripted_endpoint import ScriptedEndpoint
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.docs.test_documents import Reader
 from tests.support.markdown import blocks_of, links_of, matches
 from tests.support.scripted_endpoint import ScriptedEndpoint
