@@ -1,1 +1,1 @@
-"""A pytest plugin that turns agent runs into a regression suite."""
+"""The pytest plugin: collects `eval_*` functions, runs the agents they need, scores and reports."""

@@ -78,7 +78,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def build_report(items: Iterable[dict[str, Any]], *, suite: str, backends: Sequence[dict[str, str]]) -> dict[str, Any]:
+def build_report(items: Iterable[dict[str, Any]], *, suite: str) -> dict[str, Any]:
     """Make the report of `items`: each with id, eval, outcome, score and, when a run stands behind it, that `run`."""
     ordered = sorted(items, key=lambda item: str(item["id"]))
     runs: dict[str, dict[str, Any]] = {}
@@ -91,12 +91,17 @@ def build_report(items: Iterable[dict[str, Any]], *, suite: str, backends: Seque
         "schema": REPORT_VERSION,
         "looplet": __version__,
         "suite": suite,
-        "backends": list(backends),
+        "backends": _backends(runs.values()),
         "totals": {**count_outcomes(ordered), "usage": _total_usage([runs[key] for key in keys])},
         "evals": eval_figures(ordered),
         "runs": [runs[key] for key in keys],
         "items": [{**item, "run": places[_run_key(item["run"])] if item.get("run") else None} for item in ordered],
     }
+
+
+def _backends(runs: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    pairs = sorted({(run["backend"], run["model"]) for run in runs})
+    return [{"name": name, "model": model} for name, model in pairs]
 
 
 def eval_figures(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,173 @@
+"""The models behind `--looplet-backend`: who is asked, under which name, and whether it answers at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_looplet.options import OPTIONS, unknown_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from looplet.backends.http import HttpAnswer
+    from pytest_looplet.options import Options
+
+_OPENAI_URL = "https://api.openai.com/v1"
+_PROBE_S = 10.0
+
+
+@dataclass
+class Backend:
+    """A selected backend. `llm` is the live model all runs share; None where every run gets its own (replay, mock)."""
+
+    name: str
+    model: str = ""
+    base_url: str | None = None
+    llm: Any = None
+    remote: bool = False
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    @property
+    def live(self) -> bool:
+        return self.llm is not None
+
+    def to_worker(self) -> dict[str, Any]:
+        """What a worker needs so that it neither probes nor starts a server again."""
+        return {"model": self.model, "base_url": self.base_url}
+
+
+CONNECTED = pytest.StashKey[dict[str, Backend]]()
+# what the controller found out, by backend: set on workers
+FROM_CONTROLLER = pytest.StashKey[dict[str, dict[str, Any]]]()
+
+
+def connected(name: str, config: pytest.Config) -> Backend:
+    """Return the backend `name`, connected once a process. A server that cannot be used is a UsageError."""
+    backends = config.stash.setdefault(CONNECTED, {})
+    if name not in backends:
+        backends[name] = _connect(name, config, config.stash.get(FROM_CONTROLLER, {}).get(name))
+    return backends[name]
+
+
+def close_all(config: pytest.Config) -> None:
+    for backend in config.stash.get(CONNECTED, {}).values():
+        backend.close()
+
+
+def is_named_live(name: str) -> bool:
+    """Say whether this name stands for a model that is asked over a network or in a server of ours."""
+    return name not in ("replay", "mock")
+
+
+def _connect(name: str, config: pytest.Config, known: dict[str, Any] | None) -> Backend:
+    options = config.stash[OPTIONS]
+    if not is_named_live(name):
+        return Backend(name)
+    from looplet.errors import BackendError
+
+    try:
+        if name == "openai":
+            return _openai(options, known)
+        if name == "ollama":
+            return _ollama(options, known)
+        if name == "local":
+            return _local(options, known)
+    except (BackendError, ValueError, OSError, ImportError, RuntimeError) as error:
+        raise pytest.UsageError(f"--looplet-backend={name}: {error}") from None
+    return _hooked(name, options, config)
+
+
+def _hooked(name: str, options: Options, config: pytest.Config) -> Backend:
+    llm = config.hook.pytest_looplet_make_backend(name=name, config=config)
+    if llm is None:
+        raise pytest.UsageError(unknown_backend("--looplet-backend", name))
+    model = options.model or getattr(llm, "model", None) or getattr(llm, "name", None)
+    return Backend(name, model if isinstance(model, str) else type(llm).__name__, llm=llm)
+
+
+def _openai(options: Options, known: dict[str, Any] | None) -> Backend:
+    from looplet.backends.openai import OpenAIBackend
+
+    base_url = options.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
+    key = os.environ.get("OPENAI_API_KEY")
+    if key is None and base_url == _OPENAI_URL:
+        raise ValueError("OPENAI_API_KEY is not set; set it, or name a server that needs none with --looplet-base-url")
+    served = None if known else _served(base_url, key)
+    model = known["model"] if known else choose_model(options.model, served, base_url)
+    llm = OpenAIBackend(model=model, base_url=base_url, api_key=key or "unused")
+    return Backend("openai", model, base_url, llm, remote=True)
+
+
+def _ollama(options: Options, known: dict[str, Any] | None) -> Backend:
+    from looplet.backends.ollama import ollama_backend, ollama_base_url, served_models
+
+    base_url = ollama_base_url(options.base_url or os.environ.get("OLLAMA_HOST"))
+    served = None if known else served_models(base_url)
+    model = known["model"] if known else choose_model(options.model, served, base_url, also=":latest")
+    return Backend("ollama", model, base_url, ollama_backend(model, base_url=base_url), remote=True)
+
+
+def _local(options: Options, known: dict[str, Any] | None) -> Backend:
+    from looplet.backends.local import start_local_server
+    from looplet.backends.openai import OpenAIBackend
+
+    close: Callable[[], None] = lambda: None  # noqa: E731  # the controller owns the server
+    if known:
+        base_url, model = str(known["base_url"]), str(known["model"])
+    else:
+        server = start_local_server(options.model) if options.model else start_local_server()
+        base_url, model, close = server.base_url, server.model, server.close
+    llm = OpenAIBackend(model=model, base_url=base_url, api_key="unused", max_tokens=150)  # small models ramble
+    return Backend("local", model, base_url, llm, close=close)
+
+
+def _served(base_url: str, key: str | None) -> list[str] | None:
+    """Model names the server lists, None when it has no such list. No server and a refused key raise."""
+    from looplet.backends.http import HttpClient
+    from looplet.errors import AuthError
+
+    client = HttpClient(base_url, {"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        answer = client.request("GET", "/models", timeout_s=_PROBE_S)
+    finally:
+        client.close()
+    if answer.status in (401, 403):
+        raise AuthError(
+            f"{base_url} refused the key in OPENAI_API_KEY ({answer.status}); check it", status=answer.status
+        )
+    return _listed(answer) if answer.status == 200 else None
+
+
+def _listed(answer: HttpAnswer) -> list[str] | None:
+    import json
+
+    try:
+        entries = json.loads(answer.body)["data"]
+        return [str(entry["id"]) for entry in entries]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def choose_model(asked: str | None, served: list[str] | None, base_url: str, also: str = "") -> str:
+    """The model that was asked for, if the server has it; else the only one served; else an error with the list."""
+    if served is None:
+        if asked is None:
+            raise ValueError(f"{base_url} does not list its models; name one with --looplet-model")
+        return asked
+    if asked is None:
+        if len(served) == 1:
+            return served[0]
+        raise ValueError(f"choose a model with --looplet-model; {base_url} serves {_enumerated(served)}")
+    if asked not in served and asked + also not in served:
+        raise ValueError(f"{base_url} has no model {asked!r}; it serves {_enumerated(served)}")
+    return asked
+
+
+def _enumerated(names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:20])
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return shown + more if names else "none"

@@ -1,0 +1,133 @@
+"""The process that reports: it probes backends, gathers what items report, and decides the exit status."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_looplet import backends, worker
+from pytest_looplet import report as _report  # `report` is the name pytest gives hooks
+from pytest_looplet.files import is_eval_file
+from pytest_looplet.options import OPTIONS
+from pytest_looplet.store import FileStore
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+class Controller:
+    """The hooks of a session's main process, with or without xdist workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._options = config.stash[OPTIONS]
+        self._findings = _report.Findings()
+        self._store_folder: Path | None = None
+        self._problem: str | None = None
+
+    # --- with workers the controller collects nothing: it probes the servers and makes the store before they start
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        if not self._has_workers():
+            return
+        for name in self._options.backends:
+            if backends.is_named_live(name):
+                backends.connected(name, self._config)
+        self._store_folder = Path(tempfile.mkdtemp(prefix="looplet-"))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        connected = self._config.stash.get(backends.CONNECTED, {})
+        told = {name: backend.to_worker() for name, backend in connected.items()}
+        node.workerinput["looplet"] = json.dumps({"store": str(self._store_folder), "backends": told})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        root = self._config.rootpath
+        evals = (nodeid for nodeid in ids if is_eval_file(root / nodeid.partition("::")[0], self._config))
+        self._findings.announced.update(evals)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
+        if self._store_folder is not None:
+            node: Any = report.node  # xdist's
+            if FileStore(self._store_folder).is_in_phase_1(node.workerinput["workerid"]):
+                _report.crash_report(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        told = getattr(node, "workeroutput", {}).get("looplet", "[]")
+        self._findings.unused.update(json.loads(told))
+
+    # --- the loop
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        if not self._has_workers():
+            worker.before_items(session)
+        result = yield
+        if self._options.stale == "fail":
+            for nodeid, difference in self._findings.stale.items():
+                self._config.hook.pytest_runtest_logreport(report=_report.stale_report(nodeid, difference))
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        entry = self._findings.note(report)
+        if entry is not None:
+            self._config.hook.pytest_looplet_eval_result(
+                nodeid=entry["id"], outcome=entry["outcome"], score=entry["score"]
+            )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> Any:
+        return _report.status_of(report, config.get_verbosity())
+
+    # --- the end
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        backends.close_all(self._config)
+        if self._store_folder is not None:
+            shutil.rmtree(self._store_folder, ignore_errors=True)
+        if session.config.option.collectonly:
+            return
+        if not self._has_workers():
+            self._findings.unused.update(worker.unused(self._config))
+        if self._options.report is not None and self._findings.entries:
+            _report.write_json(self._findings, self._options.report, self._config.rootpath.name)
+        self._judge(session, exitstatus)
+
+    def _judge(self, session: pytest.Session, exitstatus: int) -> None:
+        """A session that was asked for evals and evaluated nothing is not green."""
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return
+        self._problem = _report.nothing_evaluated(self._findings, self._options)
+        if self._problem:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        missing = self._findings.missing
+        if missing and not session.shouldstop and not session.shouldfail:
+            self._problem = f"{len(missing)} evals were collected and never reported: {', '.join(missing[:5])}"
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        lines = _report.summary_lines(self._findings, config.get_verbosity())
+        lines += [f"stale: {nodeid}: {difference}" for nodeid, difference in self._findings.stale.items()]
+        lines += [f"unused recording: {path}" for path in sorted(self._findings.unused)]
+        if self._options.report is not None and self._findings.entries:
+            lines.append(f"report: {self._options.report}")
+        if self._problem:
+            lines.append(f"looplet: {self._problem}")
+        if lines:
+            terminalreporter.section("evals")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+    def _has_workers(self) -> bool:
+        return self._config.pluginmanager.hasplugin("dsession")

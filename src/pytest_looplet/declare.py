@@ -1,0 +1,100 @@
+"""Read `pytest.mark.looplet(agent=..., cases=...)`: the agent, its name and the cases of one eval."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from looplet.evals.case import EvalCase, check_names, load_cases, slug
+from pytest_looplet.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+OFFERED = ("task", "llm", "workdir")
+MARK_KEYS = ("agent", "cases", "threshold")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """`agent` is None for an eval that only asks for `case` or `llm` where none was declared."""
+
+    agent: Callable[..., Any] | None
+    agent_name: str
+    cases: list[EvalCase]
+
+
+def mark_values(item: pytest.Item) -> dict[str, Any]:
+    """The keywords of all looplet marks of an item; the closest mark wins key by key."""
+    values: dict[str, Any] = {}
+    for mark in item.iter_markers("looplet"):
+        if mark.args:
+            raise TypeError(f"pytest.mark.looplet takes keywords only ({', '.join(MARK_KEYS)}), not {mark.args!r}")
+        check_names("pytest.mark.looplet has", mark.kwargs, MARK_KEYS)
+        for key, value in mark.kwargs.items():
+            values.setdefault(key, value)
+    return values
+
+
+def read_declaration(definition: pytest.Function, config: pytest.Config) -> Declaration:
+    values = mark_values(definition)
+    if values.get("cases") is None:
+        raise ValueError(
+            "no cases; declare them: pytestmark = pytest.mark.looplet(agent=my_agent, cases=[{'task': '...'}])"
+        )
+    agent = values.get("agent") or config.stash[OPTIONS].agent
+    if agent is None and "_looplet_run" in definition.fixturenames:
+        raise ValueError(
+            "it asks for `run` and no agent is declared; "
+            "write pytest.mark.looplet(agent=my_agent, ...) or set the ini key looplet_agent = module:function"
+        )
+    if isinstance(agent, str):
+        agent = _imported(agent)
+    if agent is not None:
+        check_agent(agent)
+    name = agent_name(agent) if agent is not None else "none"
+    return Declaration(agent, name, load_cases(values["cases"], definition.path.parent))
+
+
+def _imported(reference: str) -> Any:
+    module, separator, name = reference.partition(":")
+    if not separator or not module or not name:
+        raise ValueError(f"agent={reference!r}: write 'module:function'")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def agent_name(agent: Any) -> str:
+    while isinstance(agent, partial):
+        agent = agent.func
+    return slug(getattr(agent, "__name__", type(agent).__name__)) or "agent"
+
+
+def check_agent(agent: Any) -> None:
+    """Refuse an agent that cannot be called with what is offered, before anything runs."""
+    if not callable(agent):
+        raise TypeError(f"agent={agent!r} is not callable; give a function of task, llm and workdir")
+    wanted_arguments(agent)
+
+
+def wanted_arguments(agent: Callable[..., Any]) -> list[str]:
+    """Names of the offered arguments that `agent` takes."""
+    wanted = []
+    for parameter in inspect.signature(agent).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.name in OFFERED and parameter.kind is not parameter.POSITIONAL_ONLY:
+            wanted.append(parameter.name)
+        elif parameter.default is parameter.empty:
+            raise TypeError(
+                f"agent {agent_name(agent)} requires {parameter.name!r}; "
+                f"an agent is given what it names of {', '.join(OFFERED)}, by keyword"
+            )
+    return wanted

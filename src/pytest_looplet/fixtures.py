@@ -1,0 +1,101 @@
+"""The fixtures. `run` and `case` belong to evals; `llm` and `mock_llm` serve ordinary tests as well.
+
+`run` and `case` stand on the hidden `_looplet_run` and `_looplet_cell`: these are in an item's fixture closure exactly
+when ours are used, so a fixture of yours with the same name wins everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_looplet.backends import connected
+from pytest_looplet.cells import cell_of
+from pytest_looplet.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from looplet.backends.mock import MockLLMBackend
+    from looplet.evals import EvalCase
+    from looplet.result import RunResult
+    from pytest_looplet.cells import Cell
+
+CALL_FAILED = pytest.StashKey[bool]()
+
+_EVALS_ONLY = (
+    "the fixtures `run` and `case` exist in evals only: functions named eval_* that ask for them as arguments, "
+    "in files named eval_*.py below a directory named evals (ini keys looplet_functions, looplet_files), "
+    "with pytest.mark.looplet(agent=..., cases=[...])"
+)
+_NO_LLM = (
+    "the backend {name!r} has no model to call here; name a live one (--looplet-backend=ollama), "
+    "or use `mock_llm` with the replies you want"
+)
+
+
+@pytest.fixture
+def _looplet_cell(request: pytest.FixtureRequest) -> Cell:
+    if not hasattr(request, "param"):
+        request.raiseerror(_EVALS_ONLY)
+    cell: Cell = request.param
+    return cell
+
+
+@pytest.fixture
+def _looplet_run(_looplet_cell: Cell, request: pytest.FixtureRequest) -> RunResult:
+    from pytest_looplet.runs import outcome_of, run_now  # loads looplet
+
+    item = request.node
+    outcome = outcome_of(item) or run_now(item)
+    for title in ("stdout", "stderr", "log"):
+        if text := getattr(outcome, title):
+            item.add_report_section("setup", f"{title} of the run", text)
+    if outcome.error is not None or outcome.result is None:
+        pytest.fail(str(outcome.error), pytrace=False)
+    return outcome.result
+
+
+@pytest.fixture
+def run(_looplet_run: RunResult) -> RunResult:
+    """The run this eval scores: a looplet RunResult."""
+    return _looplet_run
+
+
+@pytest.fixture
+def case(_looplet_cell: Cell) -> EvalCase:
+    """The case of this item: its task, what is expected, its files."""
+    return _looplet_cell.case
+
+
+@pytest.fixture
+def llm(request: pytest.FixtureRequest) -> Any:
+    """The model selected with --looplet-backend."""
+    cell = cell_of(request.node)
+    name = cell.backend if cell else request.config.stash[OPTIONS].backends[0]
+    backend = connected(name, request.config)
+    if backend.live:
+        return backend.llm
+    if cell is None or name != "mock" or cell.case.script is None:
+        request.raiseerror(_NO_LLM.format(name=name))
+    from looplet.evals.script import scripted
+
+    return scripted(cell.case.script)
+
+
+@pytest.fixture
+def mock_llm(request: pytest.FixtureRequest) -> Iterator[Callable[..., MockLLMBackend]]:
+    """Make scripted models: `mock_llm(reply, reply, ...)`. Replies nobody asked for are an error at the end."""
+    from looplet.backends.mock import MockLLMBackend
+
+    made: list[MockLLMBackend] = []
+
+    def make(*responses: Any, cycle: bool = False) -> MockLLMBackend:
+        made.append(MockLLMBackend(responses, cycle))
+        return made[-1]
+
+    yield make
+    if not request.node.stash.get(CALL_FAILED, False):  # one failure is enough to read
+        for model in made:
+            model.assert_complete()

@@ -1,0 +1,112 @@
+"""The hooks pytest calls. Only pytest and the standard library are imported here: a suite without evals pays nothing.
+
+Whatever needs looplet itself is imported once an eval was collected or a fixture asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_looplet import cells, collect, files, hookspecs, options
+from pytest_looplet.controller import Controller
+from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by name in this module
+    CALL_FAILED,
+    _looplet_cell,
+    _looplet_run,
+    case,
+    llm,
+    mock_llm,
+    run,
+)
+from pytest_looplet.report import LLM_ATTRIBUTE
+from pytest_looplet.worker import Worker, is_worker, uses_llm
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+MARK = (
+    "looplet(agent=None, cases=None, threshold=None): the agent an eval is about, its cases, "
+    "and the least score it passes with"
+)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARK)
+    files.add_python_files(config)
+    config.stash[options.OPTIONS] = options.resolve(config)
+    if is_worker(config):
+        config.pluginmanager.register(Worker(config), "looplet-worker")
+    else:
+        config.pluginmanager.register(Controller(config), "looplet-controller")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    asked = config.stash[options.OPTIONS]
+    return f"looplet: backend {', '.join(asked.backends)}" if asked.asked or asked.backends != ("replay",) else None
+
+
+# --- collection
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    found = yield
+    if found and file_path.suffix == ".py" and files.only_ours(file_path, parent):
+        return [made for made in found if type(made) is not pytest.Module]
+    return found
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return collect.make_module(module_path, parent)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> pytest.Collector | None:
+    return collect.make_class(collector, name, obj)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cells.parametrize(metafunc)
+
+
+# --- the items
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    if isinstance(item, pytest.Function) and collect.is_eval(item):
+        from pytest_looplet.item import graded_call
+
+        return (yield from graded_call(item))
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    made = yield
+    if made.when == "call" and made.failed:
+        item.stash[CALL_FAILED] = True
+    if collect.is_eval(item):
+        from pytest_looplet.item import annotate
+
+        annotate(item, call, made)
+    elif uses_llm(item):
+        setattr(made, LLM_ATTRIBUTE, True)
+    return made

@@ -1,0 +1,72 @@
+"""Recordings: traces kept beside the eval file, from which runs are replayed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pytest_looplet.cells import Cell
+
+FOLDER = "__recordings__"
+JOURNAL = "journal.jsonl"
+
+
+def recording_dir(cell: Cell) -> Path:
+    return cell.file.parent / FOLDER / cell.file.stem / cell.agent_name / cell.case.id
+
+
+def traces_in(folder: Path) -> list[Path]:
+    """The traces of a recording: the folder itself, or its run_1, run_2 ... when the agent ran several loops."""
+    if (folder / JOURNAL).is_file():
+        return [folder]
+    several = [path for path in folder.glob("run_*") if (path / JOURNAL).is_file()]
+    return sorted(several, key=lambda path: (len(path.name), path.name))
+
+
+def record_command(cell: Cell, root: Path) -> str:
+    """The command that records this case."""
+    file = os.path.relpath(cell.file, root)
+    return f"pytest {file} -k {cell.case.id} --looplet-backend=ollama --looplet-record"
+
+
+def replace_recording(target: Path, trace: Path) -> None:
+    """Put a copy of `trace` in the place of `target`, whole: a reader finds the old one or the new one."""
+    partial = target.with_name(f".{target.name}.new-{os.getpid()}")
+    previous = target.with_name(f".{target.name}.old-{os.getpid()}")
+    for left_over in (partial, previous):
+        shutil.rmtree(left_over, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # copyfile, not copy2: traces are private to their owner, recordings are committed with normal modes
+    shutil.copytree(trace, partial, copy_function=shutil.copyfile, ignore=_not_recorded)
+    partial.chmod(0o755)
+    for folder in partial.rglob("run_*"):
+        folder.chmod(0o755)
+    if target.exists():
+        target.rename(previous)
+    partial.rename(target)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _not_recorded(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == ".gitignore" or name.endswith(".lock")]
+
+
+def unused_recordings(cells: Iterable[Cell]) -> list[Path]:
+    """Recordings of the cells' eval files that no case uses, and those of eval files that are gone."""
+    used = {recording_dir(cell) for cell in cells}
+    stems = {cell.file.parent / FOLDER / cell.file.stem for cell in cells}
+    folders = {stem.parent for stem in stems}
+    gone = {
+        stem
+        for folder in folders
+        if folder.is_dir()
+        for stem in folder.iterdir()
+        if not (folder.parent / f"{stem.name}.py").exists()
+    }
+    found = {case for stem in stems | gone for case in stem.glob("*/*") if traces_in(case)}
+    return sorted(found - used)

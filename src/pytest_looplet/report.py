@@ -1,0 +1,181 @@
+"""What a session found: entries gathered from reports, the summary on the terminal, the JSON file, the exit status."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pytest_looplet.options import Options
+
+REPORT_ATTRIBUTE = "looplet_eval"
+LLM_ATTRIBUTE = "looplet_llm"
+
+
+@dataclass
+class Findings:
+    """Everything the controller learnt. `entries` is by node id: of an item that is run again the last report counts,
+    unless the new one is only a teardown that failed.
+    """
+
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    announced: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+    unused: set[str] = field(default_factory=set)
+    ordinary_tests: bool = False
+    used_llm: bool = False
+
+    def note(self, report: pytest.TestReport) -> dict[str, Any] | None:
+        """Take what a report says; return the entry when it belongs to an eval."""
+        self.reported.add(report.nodeid)
+        text = getattr(report, REPORT_ATTRIBUTE, None)
+        self.used_llm = self.used_llm or hasattr(report, LLM_ATTRIBUTE)
+        if text is None:
+            self.ordinary_tests = self.ordinary_tests or report.when == "call"
+            return None
+        entry: dict[str, Any] = json.loads(text)
+        self.entries[entry["id"]] = entry
+        return entry
+
+    @property
+    def stale(self) -> dict[str, str]:
+        """First difference of each stale run, by the node id under which it is reported."""
+        found = {}
+        for entry in self.entries.values():
+            run = entry["run"]
+            if run and run["stale"]:
+                found[f"{run['file']}::recording[{run['agent']}/{run['case']}]"] = run["stale"]
+        return dict(sorted(found.items()))
+
+    @property
+    def missing(self) -> list[str]:
+        """Evals that a worker announced and nobody reported."""
+        return sorted(self.announced - self.reported)
+
+
+def eval_name(nodeid: str) -> str:
+    return nodeid.partition("[")[0]
+
+
+def stale_report(nodeid: str, difference: str) -> pytest.TestReport:
+    """A stale recording as a failed item of its own: exit status, counts and JUnit agree on it."""
+    file = nodeid.partition("::")[0]
+    return pytest.TestReport(
+        nodeid=nodeid,
+        location=(file, None, nodeid.partition("::")[2]),
+        keywords={},
+        outcome="failed",
+        longrepr=f"stale recording: {difference}\nThe agent no longer sends what was recorded; record the case again, "
+        "or set the ini key looplet_stale = warn",
+        when="call",
+    )
+
+
+def crash_report(report: pytest.TestReport) -> None:
+    """Make the failure xdist invents for a worker that died in phase 1 an error of that item, and say what happened."""
+    report.when = "setup"
+    report.longrepr = (
+        "worker died in phase 1, while agents were running; this eval was not called. "
+        "Another worker took over the run that was in flight."
+    )
+    entry: dict[str, Any] = {
+        "id": report.nodeid,
+        "eval": eval_name(report.nodeid),
+        "case": None,
+        "outcome": "error",
+        "score": None,
+        "label": None,
+        "metrics": {},
+        "reason": "",
+        "message": "worker died in phase 1",
+        "run": None,
+    }
+    setattr(report, REPORT_ATTRIBUTE, json.dumps(entry))
+
+
+def status_of(report: pytest.TestReport, verbosity: int) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
+    """An eval that crashed is an ERROR; a score stands beside PASSED under -v."""
+    text = getattr(report, REPORT_ATTRIBUTE, None)
+    if text is None or report.when != "call" or hasattr(report, "wasxfail"):
+        return None
+    entry: dict[str, Any] = json.loads(text)
+    if entry["outcome"] == "error":
+        return "error", "E", "ERROR"
+    if entry["outcome"] == "pass" and entry["score"] is not None and verbosity > 0:
+        return "passed", ".", (f"PASSED {entry['score']:g}", {"green": True})
+    return None
+
+
+def write_json(findings: Findings, path: Path, suite: str) -> None:
+    from looplet.evals.report import build_report, write_report
+
+    write_report(build_report(findings.entries.values(), suite=suite), path)
+
+
+def nothing_evaluated(findings: Findings, options: Options) -> str | None:
+    """Say why a session that was asked for evals has none, although nothing failed."""
+    outcomes = {entry["outcome"] for entry in findings.entries.values()}
+    if outcomes == {"skip"} and (options.asked or not findings.ordinary_tests):
+        return "every eval was skipped; nothing was evaluated"
+    if not outcomes and options.asked and not findings.used_llm:
+        return f"no evals were collected, although --looplet-{options.asked[0]} was given"
+    return None
+
+
+def summary_lines(findings: Findings, verbosity: int) -> list[str]:
+    """The summary, without times and in one order: the same text whoever ran what."""
+    from looplet.evals.report import build_report, count_outcomes
+
+    entries = list(findings.entries.values())
+    if not entries:
+        return []
+    counts = count_outcomes(entries)
+    if verbosity < 0:
+        return [f"evals: {_counted(counts)}"]
+    report = build_report(entries, suite="")
+    lines = _table(report["evals"])
+    lines += [f"{len(report['runs'])} runs ({_backends(report['runs'])}); {_spent(report['totals']['usage'])}"]
+    lines += _not_passed(report["items"], report["runs"])
+    return lines
+
+
+def _table(figures: list[dict[str, Any]]) -> list[str]:
+    columns = ("score", "pass", "fail", "error", "skip")
+    width = max(len("eval"), *(len(row["eval"]) for row in figures))
+    lines = [f"{'eval':<{width}}" + "".join(f"{name:>7}" for name in columns)]
+    for row in figures:
+        score = "-" if row["score"] is None else f"{row['score']:.3f}"
+        cells = (score, *(row[name] for name in columns[1:]))
+        lines.append(f"{row['eval']:<{width}}" + "".join(f"{cell:>7}" for cell in cells))
+    return lines
+
+
+def _counted(counts: dict[str, int]) -> str:
+    words = (("pass", "passed"), ("fail", "failed"), ("error", "errors"), ("skip", "skipped"))
+    return ", ".join(f"{counts[key]} {word}" for key, word in words if counts[key]) or "none"
+
+
+def _backends(runs: Iterable[dict[str, Any]]) -> str:
+    names = {f"{run['backend']} {run['model']}".strip() for run in runs}
+    return ", ".join(sorted(names)) or "none needed"
+
+
+def _spent(usage: dict[str, Any]) -> str:
+    cost = "unknown" if usage["cost"] is None else f"{usage['cost']:.4f}"
+    return f"tokens {usage['input_tokens']} in, {usage['output_tokens']} out; cost {cost}"
+
+
+def _not_passed(items: list[dict[str, Any]], runs: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for item in items:
+        if item["outcome"] in ("fail", "error"):
+            lines.append(f"{item['outcome'].upper()} {item['id']}: {item['message']}")
+            trace = runs[item["run"]]["trace"] if item["run"] is not None else None
+            lines += [f"    looplet show {trace}"] if trace else []
+    return lines

@@ -1,0 +1,76 @@
+"""Where items are executed: the one process of a session without xdist, or each of its workers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_looplet import backends, cells
+from pytest_looplet.store import STORE, FileStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def uses_llm(item: pytest.Item) -> bool:
+    return "llm" in getattr(item, "fixturenames", ())
+
+
+def before_items(session: pytest.Session, worker: str | None = None, worker_count: int = 1) -> None:
+    """Phase 1, when an item needs a run or a live model. A usage error ends the session, except in a worker:
+    there it becomes the error of every run.
+    """
+    failed = session.testsfailed and not session.config.option.continue_on_collection_errors
+    if failed or session.config.option.collectonly:
+        return
+    if not any(uses_llm(item) or cells.cell_of(item) for item in session.items):
+        return
+    from pytest_looplet.runs import phase_1, refuse_all  # loads looplet
+
+    try:
+        phase_1(session, worker, worker_count)
+    except pytest.UsageError as error:
+        if worker is None:
+            raise
+        refuse_all(session, str(error))
+
+
+def unused(config: pytest.Config) -> list[str]:
+    """Recordings no case uses, as far as this session collected whole files; relative to rootdir."""
+    known = config.stash.get(cells.CELLS, {})
+    if not known or any("::" in str(argument) for argument in config.args):
+        return []
+    from pytest_looplet.recordings import unused_recordings
+
+    return _relative(unused_recordings(known.values()), config.rootpath)
+
+
+def _relative(paths: Iterable[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path) for path in paths]
+
+
+class Worker:
+    """What an xdist worker does besides running items."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        workerinput = config.workerinput  # type: ignore[attr-defined]  # xdist sets it on workers
+        self._id = str(workerinput["workerid"])
+        self._count = int(workerinput["workercount"])
+        told = json.loads(workerinput["looplet"])
+        config.stash[STORE] = FileStore(Path(told["store"]))
+        config.stash[backends.FROM_CONTROLLER] = told["backends"]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        before_items(session, self._id, self._count)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        session.config.workeroutput["looplet"] = json.dumps(unused(session.config))  # type: ignore[attr-defined]  # xdist's
+        backends.close_all(session.config)
