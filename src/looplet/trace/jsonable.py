@@ -73,12 +73,15 @@ def _convert_kind(value: object, change: Callable[[str], str] | None, depth: int
     return _convert(_stranger(value), change, depth - 1, above)
 
 
+_KEYS = {True: "true", False: "false", None: "null"}  # what json makes of them
+
+
 def _mapping(
     items: list[tuple[object, object]], change: Callable[[str], str] | None, depth: int, above: tuple[int, ...]
 ) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, item in items:
-        name = str(_convert(key, change, depth, above)) if not isinstance(key, bool) else str(key).lower()
+        name = _KEYS[key] if key is None or isinstance(key, bool) else str(_convert(key, change, depth, above))
         unique, count = name, 1
         while unique in result:
             count += 1

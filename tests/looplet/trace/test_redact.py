@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.traces import Script, json_values, write_trace
+
+from looplet.errors import TraceError
+from looplet.events import Compacted, HookDecided, ModelFailed, ModelReplied, Noticed, RunStarted
+from looplet.messages import Message, Prompt, RawCall, Reply, Settings, ToolSchema
+from looplet.trace.redact import REDACTED, Redaction, Redactor, redaction, redaction_for, redactor_id
+from looplet.types import ErrorKind, ToolCall, ToolResult
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from looplet.events import Event
+
+# Assembled, so that no scanner takes this file for a leak.
+KEYS = {
+    "openai": "sk-" + "proj-abcDEF1234567890abcDEF12",
+    "anthropic": "sk-" + "ant-api03-abcDEF1234567890_abc-DEF",
+    "google": "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
+    "github": "ghp_" + "abcdefghijklmnopqrstuvwxyz0123456789",
+    "github-fine": "github_pat_" + "11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz",
+    "aws": "AKIA" + "IOSFODNN7EXAMPLE",
+    "stripe": "sk_live_" + "abcdefghijklmnop1234",
+    "groq": "gsk_" + "abcdefghijklmnopqrstuvwxyz0123",
+    "slack": "xoxb-" + "123456789012-abcdefghij",
+    "jwt": "eyJ" + "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-DEF_123",
+    "bearer": "Bearer abcdefgh12345678",
+    "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc+/=\nZZZZ\n-----END RSA PRIVATE KEY-----",
+}
+SECRET = KEYS["openai"]
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_the_built_in_patterns_find(key: str) -> None:
+    redact = Redactor()
+    assert redact(f"see ({key}), please") == f"see ({REDACTED}), please"
+    assert redact(redact(key)) == redact(key)
+
+
+@pytest.mark.parametrize(
+    "text", ["risk-assessment-of-everything", "the bearer of news", "sk-8", "AKIA", "a@b.com", "task_sk-1", "eyJ.a.b"]
+)
+def test_the_built_in_patterns_leave_alone(text: str) -> None:
+    assert Redactor()(text) == text
+
+
+def test_emails_are_redacted_when_asked() -> None:
+    assert Redactor(emails=True)("write to ann.b+c@mail.example.org.") == f"write to {REDACTED}."
+
+
+def test_a_key_without_an_end_is_redacted_as_far_as_it_looks_like_one() -> None:
+    text = '{"key": "-----BEGIN PRIVATE KEY-----\\nMIIEabc\\nZZ", "next": 1}'
+    assert json.loads(Redactor()(text)) == {"key": REDACTED, "next": 1}
+
+
+@given(json_values, st.sampled_from(sorted(KEYS)), st.booleans())
+def test_json_in_a_text_stays_json_and_loses_the_secret(value: Any, kind: str, ascii_only: bool) -> None:
+    document = json.dumps([value, f"x {KEYS[kind]} y", {KEYS[kind]: json.dumps([KEYS[kind]])}], ensure_ascii=ascii_only)
+    clean = Redaction(Redactor()).text(document)
+    assert KEYS[kind] not in str(json.loads(clean))
+    assert json.loads(clean)[0] == value or REDACTED in clean
+
+
+PASSWORD = 'pa"ss\\zq\nrd ü'
+
+
+def hide_password(text: str) -> str:
+    return text.replace(PASSWORD, "[pw]")
+
+
+@pytest.mark.parametrize("nesting", [0, 1, 2, 3])
+def test_a_secret_that_json_escapes_is_found(nesting: int) -> None:
+    text = PASSWORD
+    for _ in range(nesting):
+        text = json.dumps({"password": text}, ensure_ascii=nesting == 2)
+    clean = Redaction(hide_password).text(f"he said: {text}!")
+    assert "[pw]" in clean
+    assert "zq" not in clean
+
+
+def test_raw_arguments_stay_json_and_untouched_ones_stay_as_written() -> None:
+    redact = Redaction(hide_password)
+    assert json.loads(redact.arguments(json.dumps({"p": PASSWORD}))) == {"p": "[pw]"}
+    assert redact.arguments('{ "p" :  1 }') == '{ "p" :  1 }'
+    assert redact.arguments('{"p": "' + PASSWORD) == '{"p": "[pw]'
+
+
+def test_a_prompt_is_redacted_everywhere_the_model_reads() -> None:
+    schema = ToolSchema("t", f"uses {SECRET}", {"description": SECRET, "enum": [SECRET]})
+    call = ToolCall("t", {SECRET: [SECRET]}, reasoning=SECRET, call_id="c1")
+    messages = (Message("user", SECRET), Message("assistant", SECRET, (call,)), Message("tool", SECRET, call_id="c1"))
+    clean = Redaction(Redactor()).prompt(Prompt(SECRET, messages, (schema,)))
+    assert SECRET not in repr(clean)
+    assert [message.role for message in clean.messages] == ["user", "assistant", "tool"]
+
+
+def test_a_message_is_redacted_once_and_an_unchanged_one_stays_the_same_object() -> None:
+    asked: list[str] = []
+
+    def record(text: str) -> str:
+        asked.append(text)
+        return text.replace("secret", "x")
+
+    redact = Redaction(record)
+    first, second, third = Message("user", "one"), Message("user", "my secret"), Message("user", "three")
+    redact.prompt(Prompt("", (first, second)))
+    clean = redact.prompt(Prompt("", (first, second, third)))
+    assert asked.count("my secret") == 1
+    assert clean.messages[0] is first
+    assert clean.messages[1].content == "my x"
+
+
+def test_a_redaction_that_raises_says_so_and_lets_nothing_through() -> None:
+    def broken(text: str) -> str:
+        raise KeyError("vault")
+
+    with pytest.raises(TraceError, match=r"broken.* raised KeyError: 'vault'; nothing was sent or written"):
+        Redaction(broken).text("x")
+
+
+def test_a_redaction_that_returns_no_text_is_an_error() -> None:
+    with pytest.raises(TraceError, match="answered NoneType; it has to return the text as a str"):
+        Redaction(lambda _: None).text("x")  # type: ignore[arg-type, return-value]  # the mistake under test
+
+
+def test_redact_takes_true_a_function_or_nothing() -> None:
+    assert redaction(None) is redaction(False) is None
+    assert isinstance(redaction(True), Redaction)
+    with pytest.raises(TypeError, match="give True, a function from str to str, or None"):
+        redaction("secret")  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_a_trace_names_its_redactor_and_a_replay_finds_the_built_in_ones() -> None:
+    assert redactor_id(hide_password).endswith(":hide_password")
+    for built_in in (Redactor(), Redactor(emails=True)):
+        found = redaction_for(built_in.id)
+        assert found is not None
+        assert found.id == built_in.id
+    assert redaction_for("my:own") is None
+    assert redaction_for(None) is None
+
+
+def leaky_run(secret: str) -> list[Event]:
+    """A run with the secret in every field a user, a model, a tool or a provider can fill."""
+    script = Script({"note": secret}, system=secret, model=f"m {secret}", labels={secret: secret}, run_id=secret)
+    script.events[0] = script.events[0].replace(
+        tools=(ToolSchema("t", secret, {"default": secret, secret: 1}),), settings={"extra": {"k": secret}}
+    )
+    script.settings = Settings(extra={"h": secret}, reply_schema={"const": secret})
+    script.fail(error=secret, request_id=secret)
+    raw = (
+        RawCall("search", json.dumps({secret: secret}), "c1"),
+        RawCall(secret, {"query": [secret]}, secret),
+        RawCall("search", '{"broken": "' + secret, "c3"),
+    )
+    script.calls += 1
+    reply = Reply(secret, raw, None, secret, secret, secret, secret)
+    script.events.append(ModelReplied(script.calls, script.prompt(Message("user", secret)), reply))
+    call = ToolCall("search", {secret: secret, "b": secret.encode()}, secret, "c1")
+    script.conversation.append(Message("assistant", secret, (call,)))
+    data = {secret: {secret}, "text": secret, "bytes": secret.encode(), "error": ValueError(secret)}
+    script.step(call, ToolResult("search", data, warnings=(secret,)), asked=call.replace(args={"q": secret}))
+    script.step(call, ToolResult(secret, error=secret, error_kind=ErrorKind.EXECUTION), started=False, note=secret)
+    script.step(
+        call, ToolResult("search", json.dumps({"nested": json.dumps(secret)})), final=ToolResult("search", secret)
+    )
+    script.events += [Compacted(3, 2, (secret,)), HookDecided(secret, "check_done", secret), Noticed(secret)]
+    script.events.append(ModelFailed(9, script.prompt(), "BackendError", secret, None, {"text": secret}))
+    return script.finish(secret, {"answer": [secret]}, (secret,))
+
+
+@pytest.mark.parametrize("secret", [SECRET, KEYS["pem"]], ids=["key", "pem"])
+def test_no_planted_secret_reaches_the_directory(tmp_path: Path, secret: str) -> None:
+    trace = write_trace(tmp_path / "t", leaky_run(secret), redaction=redaction(True))
+    parts = [secret, json.dumps(secret)[1:-1], json.dumps(json.dumps(secret))[3:-3], *secret.split("\n")[1:-1]]
+    for file in trace.iterdir():
+        text = file.read_text()
+        assert [part for part in parts if part in text] == [], file
+        assert file.name != "trace.txt" or REDACTED in text
+    for line in (trace / "journal.jsonl").read_text().splitlines():
+        assert isinstance(json.loads(line), dict)
+
+
+def test_no_secret_of_a_redaction_of_your_own_reaches_the_directory(tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "t", leaky_run(PASSWORD), redaction=redaction(hide_password))
+    for file in trace.iterdir():
+        assert "zq" not in file.read_text(), file.name
+
+
+def test_without_redaction_the_same_run_keeps_everything(tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "t", leaky_run(SECRET))
+    assert (trace / "journal.jsonl").read_text().count(SECRET) > 20
+
+
+def test_the_header_names_the_redactor(tmp_path: Path) -> None:
+    events: list[Event] = [Script().events[0]]
+    assert isinstance(events[0], RunStarted)
+    trace = write_trace(tmp_path / "t", events, redaction=redaction(True))
+    assert json.loads((trace / "journal.jsonl").read_text())["redactor"] == "looplet:1"
