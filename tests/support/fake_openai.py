@@ -73,7 +73,7 @@ class FakeOpenAI:
         self.closing = threading.Event()
         self.connections = 0
         self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True)
         self._thread.start()
 
     @property
@@ -121,6 +121,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keep-alive
+    disable_nagle_algorithm = True  # else every answer waits 40 ms for the acknowledgement of its headers
     server: _Server
 
     def setup(self) -> None:

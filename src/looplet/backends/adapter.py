@@ -59,7 +59,7 @@ def _name(llm: object) -> str:
 
 
 def _describe(llm: object) -> str:
-    return repr(llm) if isinstance(llm, str) else f"a {type(llm).__name__}"
+    return repr(llm) if isinstance(llm, str) else f"an instance of {type(llm).__name__}"
 
 
 class _ChatModel:

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.fake_openai import Answer, Drop, FakeOpenAI, Hang
+
+from looplet.backends.http import HttpClient
+from looplet.errors import BackendTimeout, ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BODY = (b'{"messages": [{"role": "user", ', b'"content": "hi"}]}')
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI() as fake:
+        yield fake
+        assert fake.faults == []
+
+
+@pytest.fixture
+def client(server: FakeOpenAI) -> Iterator[HttpClient]:
+    made = HttpClient(server.base_url, {"Authorization": "Bearer k"})
+    yield made
+    made.close()
+
+
+def post(client: HttpClient, timeout_s: float = 5) -> bytes:
+    return client.request("POST", "/x", BODY, timeout_s=timeout_s).body
+
+
+def test_pieces_arrive_as_one_body_with_headers(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script.append(Answer(201, b"ok", {"X-Thing": "1"}))
+    answer = client.request("POST", "/x", BODY, timeout_s=5)
+    assert (answer.status, answer.headers["x-thing"], answer.body) == (201, "1", b"ok")
+    assert server.seen[0].path == "/v1/x"
+    assert server.seen[0].body == {"messages": [{"role": "user", "content": "hi"}]}
+    assert server.seen[0].headers["authorization"] == "Bearer k"
+
+
+def test_a_connection_is_used_again(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Answer(200, b"a"), Answer(500, b""), Answer(200, b"c")]
+    assert [post(client) for _ in range(3)] == [b"a", b"", b"c"]
+    assert [seen.connection for seen in server.seen] == [1, 1, 1]
+
+
+def test_a_connection_the_server_ends_is_not(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Answer(200, b"a", {"Connection": "close"}), Answer(200, b"b")]
+    assert [post(client), post(client)] == [b"a", b"b"]
+    assert [seen.connection for seen in server.seen] == [1, 2]
+
+
+def test_a_connection_gone_stale_is_replaced_without_notice(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Answer(200, b"a", close=True), Answer(200, b"b")]
+    assert [post(client), post(client)] == [b"a", b"b"]
+    assert len(server.seen) == 2
+
+
+def test_a_fresh_connection_that_is_dropped_is_a_failure(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Drop()]
+    with pytest.raises(ConnectionFailed, match="no connection to"):
+        post(client)
+    assert len(server.seen) == 1
+
+
+def test_a_reply_that_broke_off_is_not_asked_for_again(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Answer(200, b"a"), Answer(200, b"half", announce=100)]
+    post(client)
+    with pytest.raises(ConnectionFailed, match="broke off 96 bytes before its end"):
+        post(client)
+    assert len(server.seen) == 2
+
+
+def test_the_deadline_covers_the_whole_request(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Hang(), Answer(200, b"later")]
+    with pytest.raises(BackendTimeout, match=r"did not answer within 0\.05 s"):
+        post(client, timeout_s=0.05)
+    assert post(client) == b"later"
+
+
+def test_no_time_at_all_is_a_timeout(client: HttpClient) -> None:
+    with pytest.raises(BackendTimeout):
+        post(client, timeout_s=0)
+
+
+def test_threads_share_the_client(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Answer(200, str(number).encode()) for number in range(60)]
+    with ThreadPoolExecutor(6) as pool:
+        bodies = list(pool.map(lambda _: post(client), range(60)))
+    assert sorted(map(int, bodies)) == list(range(60))
+    assert server.connections <= 6
+
+
+def test_a_forgotten_client_closes_its_connections(server: FakeOpenAI) -> None:
+    server.script.append(Answer(200, b"a"))
+    client = HttpClient(server.base_url)
+    post(client)
+    del client
+    gc.collect()  # an open socket would be a ResourceWarning, and so an error
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "", "http://"])
+def test_a_base_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="give a URL such as"):
+        HttpClient(url)
