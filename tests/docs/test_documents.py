@@ -29,15 +29,15 @@ LANGUAGES = {"python", "bash", "text", "toml", "json", "yaml", "mermaid"}
 class Reader:
     """Somebody who follows a document from top to bottom, in an empty directory, and believes every block."""
 
-    def __init__(self, document: Path, endpoint: ScriptedEndpoint) -> None:
+    def __init__(self, document: Path, endpoint: ScriptedEndpoint | None) -> None:
         self.name = document.name
         self.endpoint = endpoint
         self.module = ModuleType(f"read_{document.stem.replace('-', '_')}")
         self.printed = ""
 
     def follow(self, block: Block) -> None:
-        if "endpoint" in block.markers:
-            self.endpoint.script = json.loads(block.markers["endpoint"])
+        if self.endpoint and "endpoint" in block.markers:
+            self.endpoint.turns = json.loads(block.markers["endpoint"])
         if "file" in block.markers:
             path = Path(block.markers["file"])
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +84,7 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script
         for name, value in endpoint.environment.items():
             monkeypatch.setenv(name, value)
         yield endpoint
+        assert endpoint.faults == []
 
 
 @pytest.mark.parametrize("name", EXECUTED)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.docs.test_documents import Reader
 from tests.support.markdown import blocks_of, links_of, matches
-from tests.support.scripted_endpoint import ScriptedEndpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ class Follow:
 
     def __call__(self, text: str) -> None:
         self.document.write_text(text, encoding="utf-8")
-        reader = Reader(self.document, ScriptedEndpoint.__new__(ScriptedEndpoint))
+        reader = Reader(self.document, endpoint=None)
         for block in blocks_of(self.document):
             reader.follow(block)
 
