@@ -23,19 +23,21 @@ def problems(messages: list[dict[str, Any]]) -> list[str]:
 class RequestCheck:
     """The same check fed one message at a time, so that a growing conversation is read once."""
 
-    __slots__ = ("_count", "_found", "_ids", "_open")
+    __slots__ = ("_count", "_earlier", "_found", "_ids", "_open")
 
     def __init__(self) -> None:
         self._count = 0
         self._found: list[str] = []
         self._ids: set[str] = set()
+        self._earlier: set[str] = set()  # ids of the check this one was copied from; shared, never changed here
         self._open: list[str] = []  # calls of the latest assistant message that have no result yet
 
     def copy(self) -> RequestCheck:
-        """A check that goes on from here, while this one stays."""
+        """A check that goes on from here, to be used before this one goes on itself."""
         twin = RequestCheck()
         twin._count = self._count
-        twin._found, twin._ids, twin._open = self._found.copy(), self._ids.copy(), self._open.copy()
+        twin._found, twin._open = self._found.copy(), self._open.copy()
+        twin._earlier = self._ids | self._earlier if self._earlier else self._ids
         return twin
 
     def problems(self) -> list[str]:
@@ -88,7 +90,7 @@ class RequestCheck:
         call_id = call.get("id")
         if not isinstance(call_id, str) or not call_id:
             self._report(f"tool call id is {call_id!r}; send a non-empty string")
-        elif call_id in self._ids:
+        elif call_id in self._ids or call_id in self._earlier:
             self._report(f"tool call id {call_id!r} is used twice")
         if isinstance(call_id, str):
             self._ids.add(call_id)
