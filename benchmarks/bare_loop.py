@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def bare_loop(
-    model: Callable[[list[bytes | bytearray]], dict[str, Any]], tools: dict[str, Callable[..., Any]], schemas: bytes, task: str
+    model: Callable[[list[bytes | bytearray]], dict[str, Any]],
+    tools: dict[str, Callable[..., Any]],
+    schemas: bytes,
+    task: str,
 ) -> Iterator[dict[str, Any]]:
     """Yield one record a call; the request body only ever grows at its end."""
     body = bytearray(b'{"model":"m","messages":[')

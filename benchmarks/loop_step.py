@@ -1,6 +1,6 @@
 """The cost of a step: looplet against a bare loop, both making the request body with the full history.
 
-    python -m benchmarks.loop_step [--quick]
+python -m benchmarks.loop_step [--quick]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.bare_loop import bare_loop
 from benchmarks.timing import interleaved, rounds_from_command_line
+
 from looplet import Capabilities, ProvenanceSink, Reply, ToolSpec, Usage, composable_loop
 from looplet.backends.openai_body import BodyEncoder
 from looplet.backends.openai_wire import openai_message, openai_tool
@@ -29,11 +30,11 @@ LONG_RESULT = {"text": "x" * 4_980}
 TASK = "Look everything up."
 
 
-def search(query: str) -> dict[str, str]:
+def search(query: str) -> dict[str, str]:  # noqa: ARG001  # the work is not what is measured
     return RESULT
 
 
-def search_long(query: str) -> dict[str, str]:
+def search_long(query: str) -> dict[str, str]:  # noqa: ARG001
     return LONG_RESULT
 
 
