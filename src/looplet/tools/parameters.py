@@ -35,14 +35,13 @@ class Parameters(Record):
 
     schema: dict[str, Any]
     converts: dict[str, Callable[[Any], Any]] = {}
-    description: str = ""
 
 
 def declared(parameters: Mapping[str, Any], tool: str) -> Parameters:
     """From `{name: type word, Python type, JSON Schema or description}`, or from one JSON Schema for all."""
     if not hasattr(parameters, "items"):
         raise TypeError(
-            f"ToolSpec {tool!r}: parameters is a {type(parameters).__name__}; "
+            f"tool {tool!r}: parameters is a {type(parameters).__name__}; "
             'give a dict such as {"name": "str"}, a JSON Schema object, or None to read the function'
         )
     if parameters.get("type") == "object" and (len(parameters) == 1 or isinstance(parameters.get("properties"), dict)):
@@ -77,7 +76,7 @@ def _declaration(given: Any, tool: str, name: str) -> tuple[dict[str, Any], bool
     try:
         shape = shapes.of(given)
     except TypeError as error:
-        raise TypeError(f"ToolSpec {tool!r}, parameter {name!r}: {error}; use a type word such as 'str'") from error
+        raise TypeError(f"tool {tool!r}, parameter {name!r}: {error}; use a type word such as 'str'") from error
     schema = shape.schema | ({"$defs": shapes.defs} if shapes.defs else {})
     return schema, {"type": "null"} in schema.get("anyOf", ()), shape.convert
 
@@ -86,13 +85,13 @@ def from_signature(function: Callable[..., Any], signature: Signature | None, to
     """From names, annotations, defaults and docstring of the function."""
     if signature is None:
         raise TypeError(
-            f'ToolSpec {tool!r}: Python does not know the signature of {function!r}; give parameters={{"name": "str"}}'
+            f'tool {tool!r}: Python does not know the signature of {function!r}; give parameters={{"name": "str"}}'
         )
     from looplet.tools.docstring import split_docstring  # only functions without declared parameters need these
     from looplet.tools.schema import Shapes
 
     source = annotated_function(function)
-    description, texts = split_docstring(getattr(source, "__doc__", None))
+    _, texts = split_docstring(getattr(source, "__doc__", None))
     shapes = Shapes()
     properties: dict[str, Any] = {}
     required: list[str] = []
@@ -109,7 +108,17 @@ def from_signature(function: Callable[..., Any], signature: Signature | None, to
     schema = _object(properties, required) | {"additionalProperties": signature.open}
     if shapes.defs:
         schema["$defs"] = shapes.defs
-    return Parameters(schema, converts, description)
+    return Parameters(schema, converts)
+
+
+def description_of(function: Callable[..., Any]) -> str:
+    """What the docstring says before its sections."""
+    doc = getattr(annotated_function(function), "__doc__", None)
+    if not doc:
+        return ""
+    from looplet.tools.docstring import split_docstring  # a described tool does not need it
+
+    return split_docstring(doc)[0]
 
 
 def annotated_function(function: Any) -> Any:

@@ -7,7 +7,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from looplet.messages import ToolSchema
-from looplet.tools.parameters import declared, from_signature
+from looplet.tools.parameters import declared, description_of, from_signature
 from looplet.tools.signature import CONTEXT, REQUIRED, Signature, read_signature
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class ToolSpec:
         check_name(name)
         if not callable(execute):
             raise TypeError(
-                f"ToolSpec {name!r}: execute is {execute!r}; give the function to run, execute=lambda *, x: ..."
+                f"tool {name!r}: execute is {execute!r}; give the function to run, execute=lambda *, x: ..."
             )
         signature = read_signature(execute)
         read = from_signature(execute, signature, name) if parameters is None else declared(parameters, name)
         self.execute = execute
-        self.schema = ToolSchema(name, description or read.description or first_paragraph(execute), read.schema)
+        self.schema = ToolSchema(name, description or description_of(execute), read.schema)
         self.concurrent_safe = concurrent_safe
         self.free = free
         self._converts = read.converts
@@ -90,6 +90,7 @@ class FunctionTool(ToolSpec, Generic[P, R]):
     """What `@tool` makes: a ToolSpec that is still callable as the function."""
 
     __wrapped__: Callable[P, R]
+    __name__: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.__wrapped__(*args, **kwargs)
@@ -132,11 +133,6 @@ def check_name(name: object) -> None:
     """Refuse a name that some provider would refuse."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(f"tool name {name!r}: use 1 to 64 letters, digits, '_' or '-'")
-
-
-def first_paragraph(function: Callable[..., Any]) -> str:
-    doc = getattr(function, "__doc__", None) if hasattr(function, "__code__") else None
-    return " ".join((doc or "").strip().partition("\n\n")[0].split())
 
 
 def _check_fit(name: str, signature: Signature, schema: Mapping[str, Any]) -> None:
