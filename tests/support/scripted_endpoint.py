@@ -27,11 +27,12 @@ class ScriptedEndpoint(FakeOpenAI):
             "/v1/models": as_json({"object": "list", "data": [{"id": MODEL, "object": "model"}]}),
             "/api/tags": as_json({"models": [{"name": MODEL, "model": MODEL}]}),
         }
+        self.address = self.base_url.removeprefix("http://").removesuffix("/v1")
         self.environment = {
             "OPENAI_BASE_URL": self.base_url,
             "OPENAI_API_KEY": "unused",
             "OPENAI_MODEL": MODEL,
-            "OLLAMA_HOST": self.base_url.removesuffix("/v1"),
+            "OLLAMA_HOST": self.address,
         }
 
     def answer(self, request: Seen) -> Answer | Drop | Hang:
