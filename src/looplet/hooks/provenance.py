@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from looplet.errors import TraceError
-from looplet.events import RunStarted
+from looplet.events import RunFinished, RunStarted
 from looplet.trace.journal import JournalWriter
 from looplet.trace.redact import redaction
 
@@ -44,6 +44,7 @@ class ProvenanceSink:
         self._upstream = redact_upstream
         self._journal = JournalWriter(path, redaction=self._redaction, fsync=fsync, shared=shared)
         self._used = False
+        self._refused: list[str] = []  # what is still to come from runs that were refused
 
     @property
     def dir(self) -> Path:
@@ -66,12 +67,19 @@ class ProvenanceSink:
     def write(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             if self._used:
+                self._refused += ["end", "close"]
                 raise TraceError(
                     f"this ProvenanceSink({str(self.dir)!r}) already belongs to a run; give every run a new one, "
                     "with a directory of its own"
                 )
             self._used = True
-        self._journal.write(event)
+        if isinstance(event, RunFinished) and "end" in self._refused:
+            self._refused.remove("end")
+        else:
+            self._journal.write(event)
 
     def close(self) -> None:
-        self._journal.close()
+        if "close" in self._refused:
+            self._refused.remove("close")
+        else:
+            self._journal.close()

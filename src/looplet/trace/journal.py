@@ -59,7 +59,7 @@ class JournalWriter:
         if isinstance(event, RunStarted):
             self._start(event)
             return
-        if self.failure is not None:
+        if self.failure is not None:  # told once already
             return
         record = self._packer.pack(event)
         if record is None:
@@ -87,10 +87,13 @@ class JournalWriter:
     def _start(self, event: RunStarted) -> None:
         header = self._packer.pack(event) or {}
         header["redactor"] = self._redaction and self._redaction.id
-        self._directory = TraceDirectory(self.path, shared=self._shared)
         try:
+            self._directory = TraceDirectory(self.path, shared=self._shared)
             self._append(header)
-        except OSError as error:
+        except (OSError, TraceError) as error:
+            self.failure = str(error)  # the end of a run that could not begin is not written either
+            if isinstance(error, TraceError):
+                raise
             raise TraceError(f"cannot write a trace to {str(self.path)!r}: {error}") from error
 
     def _append(self, record: dict[str, Any]) -> None:
