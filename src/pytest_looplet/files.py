@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import re
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,8 +27,10 @@ def add_python_files(config: pytest.Config) -> None:
     root = glob.escape(str(config.rootpath))
     added = config.stash[_ADDED] = []
     for pattern in _patterns(config):
-        for part in ("", "*/"):  # `**/` is no folder or several
-            added.append(f"{root}/{pattern.replace('**/', part, 1).replace('**/', '')}")
+        pieces = pattern.split("**/")
+        for folders in product(("", "*/"), repeat=len(pieces) - 1):  # `**/` is no folder or several
+            line = pieces[0] + "".join(map("".join, zip(folders, pieces[1:], strict=True)))
+            added.append(f"{root}/{line}")
             config.addinivalue_line("python_files", added[-1])
 
 

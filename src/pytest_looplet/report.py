@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from pytest_looplet.options import Options
@@ -140,7 +139,7 @@ def summary_lines(findings: Findings, verbosity: int) -> list[str]:
         return [f"evals: {_counted(counts)}"]
     report = build_report(entries, suite="")
     lines = _table(report["evals"])
-    lines += [f"{len(report['runs'])} runs ({_backends(report['runs'])}); {_spent(report['totals']['usage'])}"]
+    lines += [_runs(report["runs"], report["totals"]["usage"])]
     lines += _not_passed(report["items"], report["runs"])
     return lines
 
@@ -161,14 +160,13 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{counts[key]} {word}" for key, word in words if counts[key]) or "none"
 
 
-def _backends(runs: Iterable[dict[str, Any]]) -> str:
-    names = {f"{run['backend']} {run['model']}".strip() for run in runs}
-    return ", ".join(sorted(names)) or "none needed"
-
-
-def _spent(usage: dict[str, Any]) -> str:
+def _runs(runs: list[dict[str, Any]], usage: dict[str, Any]) -> str:
+    if not runs:
+        return "no runs"
+    models = ", ".join(sorted({f"{run['backend']} {run['model']}".strip() for run in runs}))
     cost = "unknown" if usage["cost"] is None else f"{usage['cost']:.4f}"
-    return f"tokens {usage['input_tokens']} in, {usage['output_tokens']} out; cost {cost}"
+    count = f"{len(runs)} run{'s' * (len(runs) != 1)}"
+    return f"{count} ({models}); tokens {usage['input_tokens']} in, {usage['output_tokens']} out; cost {cost}"
 
 
 def _not_passed(items: list[dict[str, Any]], runs: list[dict[str, Any]]) -> list[str]:

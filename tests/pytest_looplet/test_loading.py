@@ -1,0 +1,55 @@
+"""What the plugin costs and adds where there are no evals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.plugin_files import write_suite
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_plain="""
+        import sys
+
+        def test_nothing_was_loaded():
+            mine = ("looplet", "openai", "anthropic", "syrupy", "xdist", "asyncio")
+            loaded = [name for name in mine if name in sys.modules]
+            assert "pytest_looplet.plugin" in sys.modules
+            assert loaded == []
+        """
+    )
+    others = ("syrupy", "xdist", "xdist.looponfail", "asyncio", "hypothesispytest", "anyio")
+    flags = [flag for name in others for flag in ("-p", f"no:{name}")]
+    result = pytester.runpytest_subprocess(*flags)
+    result.assert_outcomes(passed=1)
+
+
+def test_a_suite_without_evals_prints_nothing_of_ours(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_plain="def test_plain(): pass")
+    result = pytester.runpytest("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+    assert not [line for line in result.outlines if "looplet:" in line or " evals " in line]
+    assert not (pytester.path / ".looplet").exists()
+
+
+def test_without_the_plugin_evals_and_fixtures_are_gone(pytester: pytest.Pytester) -> None:
+    write_suite(pytester)
+    result = pytester.runpytest("-p", "no:looplet", "evals")
+    assert result.ret == 5  # nothing collected
+
+
+def test_evals_run_without_xdist_and_syrupy_with_warnings_as_errors_and_strict(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, ini="strict = true\n")
+    result = pytester.runpytest_subprocess(
+        "-p", "no:syrupy", "-p", "no:xdist", "-p", "no:xdist.looponfail", "-W", "error"
+    )
+    result.assert_outcomes(passed=6)
+
+
+def test_the_mark_is_registered_and_described(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--markers")
+    result.stdout.fnmatch_lines(["@pytest.mark.looplet(agent=None, cases=None, threshold=None): *"])
