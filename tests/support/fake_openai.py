@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 
 
 class Answer(Record):
-    """One response. `announce` claims more bytes than `body` has; `close` hangs up afterwards without saying so."""
+    """One response. `announce` claims more bytes than `body` has; `close` hangs up afterwards without saying so.
+
+    `trickle_s` is the pause before each byte of the body.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = {}
     announce: int = 0
     close: bool = False
+    trickle_s: float = 0.0
 
 
 class Drop(Record):
@@ -151,9 +156,19 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**answer.headers, "Content-Length": str(answer.announce or len(answer.body))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body)
+        self._write(answer)
         if answer.close or answer.announce:
             self._hang_up()
+
+    def _write(self, answer: Answer) -> None:
+        if not answer.trickle_s:
+            self.wfile.write(answer.body)
+            return
+        for byte in answer.body:
+            if self.server.fake.closing.wait(answer.trickle_s):
+                return
+            with suppress(ConnectionError):  # the client has given up
+                self.wfile.write(bytes([byte]))
 
     def _hang_up(self) -> None:
         self.wfile.flush()

@@ -83,6 +83,12 @@ def test_the_deadline_covers_the_whole_request(client: HttpClient, server: FakeO
     assert post(client) == b"later"
 
 
+def test_bytes_that_trickle_in_do_not_extend_the_deadline(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script += [Answer(200, b"x" * 200, trickle_s=0.02)]
+    with pytest.raises(BackendTimeout):
+        post(client, timeout_s=0.2)
+
+
 def test_no_time_at_all_is_a_timeout(client: HttpClient) -> None:
     with pytest.raises(BackendTimeout):
         post(client, timeout_s=0)

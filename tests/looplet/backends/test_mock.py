@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from looplet.backends import MockLLMBackend
+from looplet.backends import MockLLMBackend, openai_wire
 from looplet.errors import RateLimited, ScriptError
 from looplet.messages import Capabilities, Message, Prompt, RawCall, Reply
 from looplet.types import ToolCall
@@ -135,9 +136,31 @@ def test_every_request_of_a_growing_conversation_is_checked() -> None:
     broken = prompt.replace(messages=prompt.messages[:-1])
     with pytest.raises(ScriptError, match="call_5"):
         mock.chat(broken)
-    spoilt = prompt.replace(messages=(*prompt.messages[:3], *prompt.messages[4:]))
-    with pytest.raises(ScriptError, match="call_2"):
+
+
+def test_a_history_that_changed_is_checked_again() -> None:
+    mock = MockLLMBackend(lambda _prompt: ToolCall("a"))
+    prompt = HELLO
+    for _ in range(5):
+        prompt = after(prompt, mock.chat(prompt))
+    spoilt = prompt.replace(messages=(*prompt.messages[:2], Message("user", "no result"), *prompt.messages[3:]))
+    with pytest.raises(ScriptError, match="call_1"):
         mock.chat(spoilt)
+
+
+def test_each_message_is_read_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Message] = []
+    original = openai_wire.openai_message
+
+    def counting(message: Message) -> dict[str, Any]:
+        read.append(message)
+        return original(message)
+
+    monkeypatch.setattr(openai_wire, "openai_message", counting)
+    mock, messages = MockLLMBackend(lambda _prompt: "x"), [Message("user", str(number)) for number in range(60)]
+    for length in range(1, 61):
+        mock.chat(Prompt("", (*messages[:length], Message("user", "injected, gone from the next request"))))
+    assert len(read) <= 3 * 60
 
 
 def test_text_injected_at_the_end_is_not_remembered() -> None:

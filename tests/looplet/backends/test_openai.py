@@ -284,10 +284,15 @@ class TestLearning:
         backend.chat(cold)
         assert ["temperature" in body for body in server.bodies] == [True, False, False]
 
-    def test_a_refused_reply_schema_is_no_longer_offered(self, backend: OpenAIBackend, server: FakeOpenAI) -> None:
+    @pytest.mark.parametrize(
+        "message", ["This response_format type is unavailable now", "JSON schema error at #: unrecognized type"]
+    )
+    def test_a_refused_reply_schema_is_no_longer_offered(
+        self, backend: OpenAIBackend, server: FakeOpenAI, message: str
+    ) -> None:
         server.pages["/api/version"] = as_json({"version": "0.12.0"})
         assert backend.capabilities.reply_schema
-        server.script += [refusal(400, "This response_format type is unavailable now"), FINE]
+        server.script += [refusal(400, message), FINE]
         backend.chat(HELLO.replace(settings=Settings(reply_schema={"type": "object"})))
         assert not backend.capabilities.reply_schema
 

@@ -77,6 +77,7 @@ def test_conversations_that_take_turns_keep_their_own_buffers() -> None:
 def test_a_conversation_in_use_is_not_shared() -> None:
     encoder, task = BodyEncoder(), Message("user", "task")
     first, second = Prompt("", (task, Message("assistant", "a"))), Prompt("", (task, Message("assistant", "b")))
+    decoded(encoder, first)
     with encoder.body({"model": "m"}, first) as pieces:
         decoded(encoder, second)
         assert json.loads(b"".join(pieces)) == {"messages": openai_messages(first), "model": "m"}

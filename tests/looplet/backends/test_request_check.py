@@ -68,6 +68,10 @@ def test_every_defect_is_named_with_its_place(messages: list[Any], says: str) ->
     assert any(says in problem for problem in problems(messages)), problems(messages)
 
 
+def test_a_defect_is_reported_once() -> None:
+    assert len(problems([USER, turn(call()), USER, USER])) == 1
+
+
 def test_a_copy_goes_on_alone() -> None:
     check = RequestCheck()
     for message in (USER, turn(call())):
