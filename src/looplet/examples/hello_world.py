@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from looplet import LoopletError, MockLLMBackend, ToolCall, composable_loop, tool
+from looplet import LoopConfig, LoopletError, MockLLMBackend, ToolCall, composable_loop, tool
 from looplet.backends import OpenAIBackend
 
 
@@ -23,7 +23,8 @@ try:
     llm = scripted if options.mock else OpenAIBackend.from_env(model=options.model)
 except (LoopletError, ValueError) as error:
     sys.exit(f"hello_world: {error} (--mock needs no endpoint)")
-run = composable_loop(llm=llm, tools=[greet], task="Greet Alice and Bob, then finish.", max_steps=5)
+config = LoopConfig(max_steps=5, max_tokens=1000)  # small local models may not find an end by themselves
+run = composable_loop(llm=llm, tools=[greet], task="Greet Alice and Bob, then finish.", config=config)
 for step in run:
     print(step.pretty())
 if run.result.status != "completed":
