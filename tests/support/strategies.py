@@ -1,10 +1,13 @@
-"""Hypothesis strategies for what models and tools may produce."""
+"""Hypothesis settings, and strategies for what models and tools may produce."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=[]), max_size=20)  # lone surrogates among them
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT

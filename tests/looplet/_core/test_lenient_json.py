@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.strategies import JSON, JSON_OBJECTS
+from tests.support.strategies import JSON, JSON_OBJECTS, patient
 
 from looplet._core.lenient_json import Broken, Truncated, read_value
 
@@ -17,12 +17,14 @@ def read(text: str) -> Any:
     return value
 
 
+@patient
 @given(JSON, st.sampled_from([None, 2]), st.booleans())
 def test_valid_json_reads_as_json_reads_it(value: object, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert read(text) == json.loads(text)
 
 
+@patient
 @given(JSON_OBJECTS)
 def test_a_python_dict_reads_as_itself(value: dict[str, Any]) -> None:
     text = repr(json.loads(json.dumps(value)))
@@ -31,6 +33,7 @@ def test_a_python_dict_reads_as_itself(value: dict[str, Any]) -> None:
     assert read(text) == json.loads(json.dumps(value))
 
 
+@patient
 @given(JSON_OBJECTS, st.data())
 def test_no_beginning_of_an_object_reads_as_a_value(value: dict[str, Any], data: st.DataObject) -> None:
     text = json.dumps(value)

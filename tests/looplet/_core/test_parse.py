@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.strategies import JSON, JSON_OBJECTS, TEXT
+from tests.support.strategies import JSON, JSON_OBJECTS, TEXT, patient
 from tests.support.tools import FakeTool
 
 from looplet._core.parse import Parsed, parse_reply
@@ -149,6 +149,9 @@ class TestBrokenReplies:
         assert parsed.calls == ()
         assert parsed.complaint is not None
         assert "is not valid near" in parsed.complaint
+
+    def test_nothing_inside_a_broken_list_is_run(self) -> None:
+        assert parse('[{"tool": "greet", "args": {}}, and so on]').calls == ()
 
     def test_a_reply_cut_at_the_token_limit_never_becomes_a_call(self) -> None:
         whole = '{"tool": "greet", "args": {}}'
@@ -302,6 +305,7 @@ REPLIES = st.builds(
 )
 
 
+@patient
 @given(REPLIES, st.booleans())
 def test_any_reply_becomes_calls_or_a_complaint_and_history_that_can_be_sent(reply: Reply, text_mode: bool) -> None:
     parsed = parse(reply, text_mode=text_mode)
@@ -329,6 +333,7 @@ HOSTILE = st.sampled_from(
 ARGUMENTS = st.dictionaries(TEXT, JSON | HOSTILE | st.lists(HOSTILE, max_size=2), max_size=3)
 
 
+@patient
 @given(SHAPES, ARGUMENTS, st.booleans(), st.data())
 def test_no_beginning_of_a_call_is_a_call(
     shape: Any, args: dict[str, Any], text_mode: bool, data: st.DataObject

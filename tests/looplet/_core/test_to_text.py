@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.strategies import JSON, TEXT
+from tests.support.strategies import JSON, TEXT, patient
 
 from looplet._core.to_text import encodable, result_text, to_text
 from looplet.types import ErrorKind, ToolCall, ToolResult
@@ -136,6 +136,7 @@ def test_the_order_of_a_set_does_not_depend_on_the_hash_seed() -> None:
 STRANGE = JSON | st.sets(JSON.filter(lambda value: isinstance(value, (str, int, float))), max_size=4) | st.binary()
 
 
+@patient
 @given(
     st.recursive(STRANGE | st.floats() | st.datetimes(), lambda inner: st.lists(inner) | st.tuples(inner)),
     st.integers(-5, 300),
@@ -147,6 +148,7 @@ def test_text_is_bounded_encodable_and_the_same_every_time(value: object, limit:
     text.encode("utf-8")
 
 
+@patient
 @given(TEXT)
 def test_text_that_can_be_encoded_is_unchanged(text: str) -> None:
     try:
@@ -181,6 +183,7 @@ def test_warnings_survive_a_result_that_must_be_cut() -> None:
     assert len(text) <= 200
 
 
+@patient
 @given(JSON, st.lists(TEXT, max_size=3), st.integers(100, 300))
 def test_what_the_model_is_told_is_bounded(data: object, warnings: list[str], limit: int) -> None:
     assert len(result_text(ToolResult("t", data, warnings=tuple(warnings)), limit)) <= limit

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
-from tests.support.strategies import JSON
+from tests.support.strategies import JSON, patient
 
 from looplet.errors import BackendTimeout, ConnectionFailed, RateLimited, ToolValidationError
 from looplet.tools.context import ToolContext
@@ -49,6 +49,7 @@ class UnreadableError(Exception):
         raise KeyError("no")
 
 
+@patient
 @given(JSON)
 def test_what_the_tool_returns_is_the_data_uncut(value: object) -> None:
     result = run(lambda: value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.strategies import JSON_OBJECTS, TEXT
+from tests.support.strategies import JSON_OBJECTS, TEXT, patient
 
 from looplet.tools.context import ToolContext
 from looplet.tools.registry import BaseToolRegistry, as_tools
@@ -106,6 +106,7 @@ def test_dispatch_runs_an_async_tool_to_its_end_inside_a_running_loop_too() -> N
     assert asyncio.run(inside()).data == "set"
 
 
+@patient
 @given(st.sampled_from(["act", "raise"]) | TEXT, JSON_OBJECTS | st.fixed_dictionaries({"x": st.none() | TEXT}))
 def test_dispatch_never_raises(name: str, args: dict[str, Any]) -> None:
     registry = BaseToolRegistry()
