@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,6 +93,26 @@ def test_bytes_that_trickle_in_do_not_extend_the_deadline(client: HttpClient, se
 def test_no_time_at_all_is_a_timeout(client: HttpClient) -> None:
     with pytest.raises(BackendTimeout):
         post(client, timeout_s=0)
+
+
+def test_no_connection_in_time_is_a_timeout_of_its_own(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_connection: HTTPConnection) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(HTTPConnection, "connect", never)
+    with pytest.raises(BackendTimeout, match=r"no connection to .* within 5 s"):
+        post(client)
+
+
+def test_a_response_that_is_no_http_is_a_connection_failure(client: HttpClient, server: FakeOpenAI) -> None:
+    server.script.append(Answer(200, b"zz\r\n", {"Transfer-Encoding": "chunked"}, close=True))
+    with pytest.raises(ConnectionFailed, match="unreadable response"):
+        post(client)
+
+
+def test_https_to_a_server_without_it_is_a_connection_failure(server: FakeOpenAI) -> None:
+    with pytest.raises(ConnectionFailed, match="SSL"):
+        post(HttpClient(server.base_url.replace("http:", "https:")))
 
 
 def test_threads_share_the_client(client: HttpClient, server: FakeOpenAI) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from tests.support.fake_openai import Answer, Drop, FakeOpenAI, Hang, as_json, completion
 
 from looplet.backends import OpenAIBackend
+from looplet.backends.openai_transport import HttpTransport, SdkTransport
 from looplet.errors import (
     AuthError,
     BackendError,
@@ -371,6 +373,11 @@ class TestServerRecognition:
             assert backend.capabilities.native_tools
         assert len(server.seen) == 3
 
+    def test_a_server_that_is_not_there_is_no_error_yet(self, transport: Literal["sdk", "http"]) -> None:
+        with FakeOpenAI() as server:
+            url = server.base_url
+        assert OpenAIBackend(model="m", base_url=url, transport=transport).capabilities.native_tools
+
     def test_openai_itself_is_not_asked(self) -> None:
         backend = OpenAIBackend(model="m", api_key="key", transport="http")
         assert backend.base_url == "https://api.openai.com/v1"
@@ -419,6 +426,11 @@ class TestConstruction:
         assert server.bodies[0]["model"] == "tiny"
         assert server.seen[-1].headers["authorization"] == "Bearer unused"
 
+    def test_from_env_with_a_key_alone_is_openai(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        backend = OpenAIBackend.from_env(transport="http")
+        assert (backend.model, backend.base_url) == ("gpt-4o-mini", "https://api.openai.com/v1")
+
     def test_from_env_with_a_base_url_needs_a_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
         with pytest.raises(ValueError, match="OPENAI_MODEL is not set"):
@@ -452,6 +464,16 @@ class TestConstruction:
         with pytest.raises(ValueError, match="'sdk', 'http'"):
             OpenAIBackend(model="m", api_key="k", transport="carrier pigeon")  # type: ignore[arg-type]  # the point
 
+    @pytest.mark.parametrize(("installed", "kind"), [(True, SdkTransport), (False, HttpTransport)])
+    def test_the_sdk_is_used_where_it_is_installed(
+        self, monkeypatch: pytest.MonkeyPatch, installed: bool, kind: type[object]
+    ) -> None:
+        if installed:
+            pytest.importorskip("openai")
+        else:
+            monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+        assert type(OpenAIBackend(model="m", api_key="k")._transport) is kind
+
     def test_a_client_is_used_as_it_is(self, server: FakeOpenAI) -> None:
         openai = pytest.importorskip("openai")
         server.script += [refusal(500, "oops"), FINE]
@@ -474,7 +496,11 @@ class TestConstruction:
         with pytest.raises(TypeError, match=r"takes an openai\.OpenAI client, not str"):
             OpenAIBackend("gpt-4o", model="m")
 
-    def test_a_hand_made_client_works(self) -> None:
+    @pytest.mark.parametrize("sdk", [True, False])
+    def test_a_hand_made_client_works(self, monkeypatch: pytest.MonkeyPatch, sdk: bool) -> None:
+        if not sdk:
+            monkeypatch.setitem(sys.modules, "openai", None)
+
         class Completions:
             def create(self, **request: Any) -> Any:
                 return {"choices": [{"message": {"content": f"to {request['model']}"}}]}
