@@ -105,7 +105,7 @@ class HttpClient:
         try:
             connection.connect()
         except TimeoutError as error:
-            raise BackendTimeout(f"no connection to {self._shown} within {timeout:g} s") from error
+            raise BackendTimeout(f"no connection to {self._shown} within {timeout:.2g} s") from error
         return connection
 
     def _context(self) -> SSLContext:
