@@ -167,7 +167,7 @@ class Check:
                 fitted[name] = self.fit(item, known.get(name, others), inner, depth)
         for name in required:
             if name not in value:
-                self.problems.append(f"missing argument {name!r}{_inside(where)} ({type_name(known.get(name))})")
+                self.problems.append(f"Missing argument {name!r}{_inside(where)} ({type_name(known.get(name))})")
         return fitted
 
     def _accepts_null(self, schema: Any) -> bool:
@@ -176,7 +176,7 @@ class Check:
         return not trial.problems
 
     def _unexpected(self, name: object, where: str, known: dict[str, Any]) -> None:
-        self.problems.append(f"unexpected argument {name!r}{_inside(where)}.{did_you_mean(name, known)}")
+        self.problems.append(f"Unexpected argument {name!r}{_inside(where)}.{did_you_mean(name, known)}")
 
     def _fit_items(self, value: list[Any], schema: dict[str, Any], where: str, depth: int) -> list[Any]:
         if "items" not in schema:

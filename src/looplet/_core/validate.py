@@ -43,11 +43,9 @@ def _unknown_tool(name: str, tools: Mapping[str, Tool]) -> str:
 
 
 def _mismatch(call: ToolCall, schema: dict[str, Any], problems: list[str]) -> str:
+    """One line: people read it in the log of a run, too."""
     shown = problems[:_PROBLEMS_SHOWN]
     if len(problems) > len(shown):
-        shown.append(f"and {len(problems) - len(shown)} more")
-    lines = "".join(f"\n- {problem}" for problem in shown)
-    return (
-        f"{call.tool} was not run; its arguments do not fit:{lines}\n"
-        f"Expected: {signature(schema)}. Given: {to_text(call.args, _SHOWN)}"
-    )
+        shown.append(f"And {len(problems) - len(shown)} more")
+    sentences = " ".join(problem if problem.endswith((".", "?")) else f"{problem}." for problem in shown)
+    return f"{call.tool} was not run. {sentences} Expected: {signature(schema)}. Given: {to_text(call.args, _SHOWN)}"

@@ -208,7 +208,7 @@ def test_the_function_receives_what_it_is_annotated_with(annotation: object, val
     ("annotation", "value", "problem"),
     [
         (Colour, "green", '\'x\': expected one of "red", "blue"; got string "green"'),
-        (Point, {"y": 1}, "missing argument 'x' in 'x' (integer)"),
+        (Point, {"y": 1}, "Missing argument 'x' in 'x' (integer)"),
         (Node, {"value": 1, "children": [{"value": "two"}]}, "'x.children[0].value': expected integer"),
         (tuple[int, str], [1], "'x': expected at least 2 items"),
     ],
