@@ -78,7 +78,9 @@ def stale_report(nodeid: str, difference: str) -> pytest.TestReport:
 
 def crash_report(report: pytest.TestReport) -> None:
     """Make the failure xdist invents for a worker that died in phase 1 an error of that item, and say what happened."""
+    file, _, name = report.nodeid.partition("::")
     report.when = "setup"
+    report.location = (file, None, name.replace("::", "."))
     report.longrepr = (
         "worker died in phase 1, while agents were running; this eval was not called. "
         "Another worker took over the run that was in flight."

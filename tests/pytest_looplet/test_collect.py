@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.support.plugin_files import EVALS, executions, write_suite
 
 

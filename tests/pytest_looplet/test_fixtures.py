@@ -46,7 +46,8 @@ def test_a_fixture_that_builds_on_ours_keeps_one_item_a_case(pytester: pytest.Py
 
 def test_parametrize_may_use_the_names_run_and_case(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
-        "import pytest\n@pytest.mark.parametrize('case, run', [(1, 2), (3, 4)])\ndef test_a(case, run): assert case < run\n"
+        "import pytest\n@pytest.mark.parametrize('case, run', [(1, 2), (3, 4)])\n"
+        "def test_a(case, run): assert case < run\n"
     )
     pytester.runpytest().assert_outcomes(passed=2)
 

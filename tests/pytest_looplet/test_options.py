@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.support.plugin_files import LIVE, write_suite
 
 SHOW = """

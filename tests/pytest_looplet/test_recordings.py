@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.support.plugin_files import EVALS, LIVE, SHOP, executions, summary_of, write_suite
 
 if TYPE_CHECKING:

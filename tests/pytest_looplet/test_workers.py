@@ -1,0 +1,132 @@
+"""With xdist: every run exactly once in every dist mode, the same summary, and workers that die."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.plugin_files import EVALS, LIVE, SHOP, executions, summary_of, write_suite
+
+ORDERS = tuple(range(20, 32))
+MANY = EVALS.replace("(17, 18, 19)", str(ORDERS))
+MIXED = (
+    MANY
+    + """
+    def eval_mixed(run, case):
+        if case.id == "refund-21":
+            return 1 / 0
+        return case.id != "refund-22"
+
+    def eval_skipped(run):
+        pytest.skip("not today")
+"""
+)
+MODES = [
+    (),
+    ("-n", "2"),
+    *(("-n", "2", "--dist", mode) for mode in ("worksteal", "loadfile", "loadscope", "loadgroup")),
+]
+
+
+@pytest.mark.parametrize("workers", MODES, ids=lambda mode: "-".join(mode[1::2]) or "plain")
+def test_every_run_is_executed_exactly_once(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    write_suite(pytester, MANY)
+    result = pytester.runpytest_subprocess(*workers)
+    result.assert_outcomes(passed=2 * len(ORDERS))
+    assert sorted(executions(pytester)) == sorted(f"Refund order {order}" for order in ORDERS)
+
+
+def test_the_summary_and_the_report_are_the_same_in_every_mode(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, MIXED)
+    found = set()
+    for workers in MODES:
+        result = pytester.runpytest_subprocess("--looplet-report=report.json", *workers)
+        assert result.ret == 1
+        report = (pytester.path / "report.json").read_text()
+        found.add(("\n".join(summary_of(result)), report))
+    assert len(found) == 1
+    summary, report = found.pop()
+    assert "eval_mixed" in summary
+    assert json.loads(report)["totals"]["error"] == 1
+
+
+def test_workers_run_at_the_same_time(pytester: pytest.Pytester) -> None:
+    shop = SHOP.replace(
+        '        print(f"agent on',
+        """        import os
+        (Path(LOG).parent / f"here-{os.getpid()}").touch()
+        for _ in range(1000):
+            if len(list(Path(LOG).parent.glob("here-*"))) == 2:
+                break
+            __import__("time").sleep(0.02)
+        else:
+            raise RuntimeError("the other worker never came")
+        print(f"agent on""",
+    )
+    write_suite(pytester, shop=shop)
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=6)
+
+
+KILLED = """
+    import signal
+    alive = agent
+
+    def agent(task, llm):
+        if task.endswith("{order}") and LOG.read_text().count(task) < {times}:
+            note(task)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return alive(task, llm)
+"""
+
+
+@pytest.mark.parametrize("mode", [(), ("--dist", "worksteal")], ids=["load", "worksteal"])
+def test_the_run_of_a_killed_worker_is_taken_over(pytester: pytest.Pytester, mode: tuple[str, ...]) -> None:
+    shop = SHOP + KILLED.format(order=25, times=1) + "\n    LOG.touch()\n"
+    write_suite(pytester, MANY, shop=shop)
+    result = pytester.runpytest_subprocess("-n", "2", *mode)
+    ran = executions(pytester)
+    assert len(ran) == len(ORDERS) + 1, "one extra execution, of the run that was in flight"
+    assert {task for task in ran if ran.count(task) > 1} == {"Refund order 25"}
+    assert set(ran) == {f"Refund order {order}" for order in ORDERS}
+    outcomes = result.parseoutcomes()
+    assert outcomes.get("failed", 0) == 0, "the blamed item is an error, not a failure"
+    assert outcomes["passed"] + outcomes.get("errors", 0) == 2 * len(ORDERS)
+    assert outcomes.get("errors", 0) <= 1
+    if outcomes.get("errors"):
+        assert "worker died in phase 1" in "\n".join(summary_of(result))
+        assert result.ret == 1
+
+
+def test_a_run_that_kills_every_worker_is_given_up_after_two_attempts(pytester: pytest.Pytester) -> None:
+    shop = SHOP + KILLED.format(order=25, times=9) + "\n    LOG.touch()\n"
+    write_suite(pytester, MANY, shop=shop)
+    result = pytester.runpytest_subprocess("-n", "2", "-k", "amount")
+    assert executions(pytester).count("Refund order 25") == 2
+    assert "case 'refund-25' ended its worker process 2 times; it was not tried again" in result.stdout.str()
+    assert result.ret == 1
+
+
+def test_results_no_pickle_can_carry_are_read_from_the_trace(pytester: pytest.Pytester) -> None:
+    shop = SHOP.replace(
+        'return {"amount": amount}', 'return {"amount": amount, "lock": __import__("threading").Lock()}'
+    )
+    write_suite(pytester, MANY, shop=shop)
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=2 * len(ORDERS))
+
+
+def test_a_live_backend_made_by_a_hook_works_in_workers(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, MANY.replace(', "script": script(order)', ""), conftest=LIVE)
+    result = pytester.runpytest_subprocess("-n", "2", "--looplet-backend=live")
+    result.assert_outcomes(passed=2 * len(ORDERS))
+    assert executions(pytester).count("live call") == 2 * len(ORDERS)
+
+
+def test_stopping_at_the_first_failure_is_not_mistaken_for_lost_evals(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, MIXED)
+    result = pytester.runpytest_subprocess("-n", "2", "-x")
+    assert "never reported" not in result.stdout.str()
+
+
+def test_workers_without_evals_do_not_load_looplet(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_plain():\n    import sys\n    assert 'looplet' not in sys.modules\n")
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=1)
