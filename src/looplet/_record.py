@@ -2,8 +2,8 @@
 
 `import looplet` defines some fifty value types. As frozen slotted dataclasses they cost more than the whole import
 budget (docs/benchmarks.md), so `Record` does the part we need: fields from annotations, defaults, equality,
-`replace()`, pickling. `__init__` is compiled the first time a class is instantiated, and only then; it calls `__post_init__`
-where a class has one.
+`replace()`, pickling. `__init__` is compiled the first time a class is instantiated, and only then; it calls
+`__post_init__` where a class has one.
 """
 
 from __future__ import annotations
