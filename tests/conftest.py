@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from tests.support.drive import DRIVERS
 
 if TYPE_CHECKING:
     from tests.support.drive import Drive
+
+# a busy machine is no failure: deadlines are wall time
+settings.register_profile("looplet", deadline=None)
+settings.load_profile("looplet")
 
 pytest_plugins = ["pytester"]
 

@@ -7,10 +7,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from looplet._core.hook_table import bind_hooks
-from looplet._drivers.performer import Ports
+from looplet._drivers.performer import Announcer, Ports
 from looplet._record import Record
 from looplet.backends.adapter import adapt
 from looplet.config import DEFAULT_MAX_STEPS, LoopConfig, whole
+from looplet.events import ToolProgress
 from looplet.state import DefaultState, RunState
 from looplet.tools.context import ToolContext
 from looplet.tools.execute import execute
@@ -74,12 +75,15 @@ def bind(
     )
     if isinstance(view, DefaultState):
         view.bind(state)
-    tool_context = ToolContext(task=asked.task, llm=asked.llm)
+    announcer, metadata = Announcer(hooks), getattr(view, "metadata", {})
 
     def run_tool(call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
-        return execute(tools[call.tool], call, tool_context)
+        context = ToolContext(
+            asked.task, asked.llm, metadata, lambda message: announcer.show(ToolProgress(call.tool, message))
+        )
+        return execute(tools[call.tool], call, context)
 
-    return state, Ports(model.chat, run_tool, hooks, chat_is_async, sleeps=not getattr(model, "no_sleep", False))
+    return state, Ports(model.chat, run_tool, announcer, chat_is_async, sleeps=not getattr(model, "no_sleep", False))
 
 
 def check_view(view: object) -> None:

@@ -78,6 +78,13 @@ class CallFinished(Event):
     result: ToolResult
 
 
+class ToolProgress(Event):
+    """A running tool said how far it is (`ctx.progress(message)`). For watchers only; traces do not keep it."""
+
+    tool: str
+    message: str
+
+
 class StepFinished(Event):
     """The step is final; the next thing that happens is that your `for` receives it.
 

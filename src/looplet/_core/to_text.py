@@ -81,9 +81,6 @@ def flat(value: object) -> Any:
     return _ADDRESS.sub("", str(value))
 
 
-_flat = flat
-
-
 def _rebuild(value: object, depth: int, above: tuple[int, ...]) -> Any:
     """A copy of `value` that `json` can write: string keys, no cycles, bounded depth."""
     if id(value) in above:

@@ -39,7 +39,7 @@ class AsyncDriver(Performer):
     async def _perform(self, effect: Effect) -> Any:
         match effect:
             case Emit():
-                self.tell(effect.event)
+                self.ports.announcer.tell(effect.event)
             case CallModel():
                 return await self._call_model(effect.prompt)
             case RunTools():

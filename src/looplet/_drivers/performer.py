@@ -18,6 +18,39 @@ if TYPE_CHECKING:
     from looplet.types import Step, ToolCall, ToolResult
 
 
+class Announcer:
+    """Tells a run's journals and watchers what happened. Knows nothing of the run, so it makes no reference cycle."""
+
+    def __init__(self, hooks: HookTable) -> None:
+        self._journals = hooks.journals
+        self._watchers = hooks.on_event
+        self._complained: set[str] = set()
+
+    def tell(self, event: Event) -> None:
+        """Write the event to the journals, then show it to the watchers."""
+        for journal in self._journals:
+            journal.write(event)
+        self.show(event)
+
+    def show(self, event: Event) -> None:
+        """Call the watchers, whose exceptions never stop a run."""
+        for watcher in self._watchers:
+            try:
+                watcher.method(event)
+            except Exception as error:  # noqa: BLE001  # boundary: an observer's own code
+                self._complain(watcher.name, error)
+
+    def close(self) -> None:
+        for journal in self._journals:
+            journal.close()
+
+    def _complain(self, name: str, error: Exception) -> None:
+        """Once a watcher: a broken one would otherwise log on every event."""
+        if name not in self._complained:
+            self._complained.add(name)
+            warn(f"{name}.on_event() raised {type(error).__name__}: {error}; the run goes on, this is logged once")
+
+
 class Ports(Record):
     """The outside world of one run: its model, its tools, who is told, and whether waiting is real.
 
@@ -26,7 +59,7 @@ class Ports(Record):
 
     chat: Callable[[Prompt], Any]
     run_tool: Callable[[ToolCall], ToolResult | Awaitable[ToolResult]]
-    hooks: HookTable
+    announcer: Announcer
     chat_is_async: bool = False
     sleeps: bool = True
 
@@ -37,7 +70,6 @@ class Performer:
     def __init__(self, flow: Flow[None], ports: Ports) -> None:
         self.flow: Generator[Effect, Any, None] = flow
         self.ports = ports
-        self._complained: set[str] = set()
 
     def resume(self, value: Any, failure: Exception | None) -> Effect | None:
         """Hand the last outcome to the flow and return its next effect; None when it has ended."""
@@ -52,26 +84,9 @@ class Performer:
         try:
             for effect in last:
                 if isinstance(effect, Emit):
-                    self.tell(effect.event)
+                    self.ports.announcer.tell(effect.event)
         finally:
-            for journal in self.ports.hooks.journals:
-                journal.close()
-
-    def tell(self, event: Event) -> None:
-        """Write the event to the journals, then call the watchers, whose exceptions never stop a run."""
-        for journal in self.ports.hooks.journals:
-            journal.write(event)
-        for watcher in self.ports.hooks.on_event:
-            try:
-                watcher.method(event)
-            except Exception as error:  # noqa: BLE001  # boundary: an observer's own code
-                self._complain(watcher.name, error)
-
-    def _complain(self, name: str, error: Exception) -> None:
-        """Once a watcher: a broken one would otherwise log on every event."""
-        if name not in self._complained:
-            self._complained.add(name)
-            warn(f"{name}.on_event() raised {type(error).__name__}: {error}; the run goes on, this is logged once")
+            self.ports.announcer.close()
 
 
 def finished_step(effect: Effect, failure: Exception | None) -> Step | None:

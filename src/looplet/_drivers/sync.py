@@ -49,7 +49,7 @@ class SyncDriver(Performer):
     def _perform(self, effect: Effect) -> Any:
         match effect:
             case Emit():
-                self.tell(effect.event)
+                self.ports.announcer.tell(effect.event)
             case CallModel():
                 return self._call_model(effect.prompt)
             case RunTools():

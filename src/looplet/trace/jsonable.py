@@ -7,7 +7,7 @@ import math
 from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
-from looplet._core.to_text import _flat
+from looplet._core.to_text import flat
 from looplet.errors import LoopletError
 
 if TYPE_CHECKING:
@@ -108,5 +108,5 @@ def _stranger(value: object) -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value)
-    step = _flat(value)
+    step = flat(value)
     return step if step is not value else f"<{type(value).__name__}>"

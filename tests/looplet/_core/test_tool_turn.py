@@ -14,12 +14,14 @@ from looplet import (
     MockLLMBackend,
     Stop,
     ToolCall,
+    ToolContext,
     ToolResult,
     ToolValidationError,
     composable_loop,
     tool,
 )
 from looplet.errors import HookError
+from looplet.events import ToolProgress
 
 if TYPE_CHECKING:
     from tests.support.drive import Drive
@@ -316,3 +318,24 @@ def test_unparsable_arguments_become_a_failed_step_the_model_can_mend(drive: Dri
     result = drive(llm, tools=[echo])
     assert result.steps[0].tool_result.error_kind == ErrorKind.PARSE
     assert result.stop_reason == "done"
+
+
+def test_a_tool_knows_its_run_and_tells_watchers_how_far_it_is(drive: Drive) -> None:
+    heard: list[tuple[str, str]] = []
+
+    class Watch:
+        def on_event(self, event: Any) -> None:
+            if isinstance(event, ToolProgress):
+                heard.append((event.tool, event.message))
+
+    @tool
+    def work(ctx: ToolContext) -> Any:
+        """Work."""
+        ctx.progress("half")
+        ctx.warn("cold cache")
+        return [ctx.task, ctx.metadata]
+
+    result = drive([ToolCall("work"), DONE], tools=[work], hooks=[Watch()], task="go")
+    assert heard[0] == ("work", "half")
+    assert result.steps[0].tool_result.data == ["go", {}]
+    assert result.steps[0].tool_result.warnings == ("cold cache",)
