@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,16 +19,25 @@ _OPENAI_URL = "https://api.openai.com/v1"
 _PROBE_S = 10.0
 
 
-@dataclass
 class Backend:
     """A selected backend. `llm` is the live model all runs share; None where every run gets its own (replay, mock)."""
 
-    name: str
-    model: str = ""
-    base_url: str | None = None
-    llm: Any = None
-    remote: bool = False
-    close: Callable[[], None] = field(default=lambda: None, repr=False)
+    def __init__(
+        self,
+        name: str,
+        model: str = "",
+        base_url: str | None = None,
+        llm: Any = None,
+        *,
+        remote: bool = False,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.base_url = base_url
+        self.llm = llm
+        self.remote = remote
+        self.close = close
 
     @property
     def live(self) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 CELL_FIXTURE = "_looplet_cell"
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """`agent` is None where only `case` or `llm` is asked for and no agent was declared."""
 
     file: Path

@@ -14,7 +14,6 @@ from pytest_looplet import backends, worker
 from pytest_looplet import report as _report  # `report` is the name pytest gives hooks
 from pytest_looplet.files import is_eval_file
 from pytest_looplet.options import OPTIONS
-from pytest_looplet.store import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -56,6 +55,8 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
         if self._store_folder is not None:
+            from pytest_looplet.store import FileStore  # only for a crash
+
             node: Any = report.node  # xdist's
             if FileStore(self._store_folder).is_in_phase_1(node.workerinput["workerid"]):
                 _report.crash_report(report)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
@@ -16,8 +15,7 @@ BUILT_IN_BACKENDS = ("replay", "mock", "openai", "ollama", "local")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What the session was asked to do. `asked` lists the looplet options of the command line."""
 
     backends: tuple[str, ...]

@@ -90,6 +90,7 @@ def perform(job: Job, in_flight: InFlight) -> Outcome:
 def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
     llm = _llm(job, outcome)
     partial_trace = job.trace.with_name(f"{job.name}.partial")
+    shutil.rmtree(partial_trace, ignore_errors=True)  # of an attempt that ended its process
     capture = Capture(partial(_hooks, partial_trace, in_flight), _labels(job))
     try:
         with capturing(capture):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,18 +16,18 @@ REPORT_ATTRIBUTE = "looplet_eval"
 LLM_ATTRIBUTE = "looplet_llm"
 
 
-@dataclass
 class Findings:
     """Everything the controller learnt. `entries` is by node id: of an item that is run again the last report counts,
     unless the new one is only a teardown that failed.
     """
 
-    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    announced: set[str] = field(default_factory=set)
-    reported: set[str] = field(default_factory=set)
-    unused: set[str] = field(default_factory=set)
-    ordinary_tests: bool = False
-    used_llm: bool = False
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.announced: set[str] = set()
+        self.reported: set[str] = set()
+        self.unused: set[str] = set()
+        self.ordinary_tests = False
+        self.used_llm = False
 
     def note(self, report: pytest.TestReport) -> dict[str, Any] | None:
         """Take what a report says; return the entry when it belongs to an eval."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_looplet import backends, cells
-from pytest_looplet.store import STORE, FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +59,8 @@ class Worker:
     """What an xdist worker does besides running items."""
 
     def __init__(self, config: pytest.Config) -> None:
+        from pytest_looplet.store import STORE, FileStore  # only with workers
+
         workerinput = config.workerinput  # type: ignore[attr-defined]  # xdist sets it on workers
         self._id = str(workerinput["workerid"])
         self._count = int(workerinput["workercount"])

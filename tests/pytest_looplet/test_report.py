@@ -45,7 +45,8 @@ def test_reports_without_a_grade_are_ordinary_tests() -> None:
 
 
 def test_evals_announced_and_never_reported_are_missing() -> None:
-    findings = Findings(announced={"e.py::eval_a[c]", "e.py::eval_b[c]"})
+    findings = Findings()
+    findings.announced |= {"e.py::eval_a[c]", "e.py::eval_b[c]"}
     findings.note(_report(ENTRY))
     assert findings.missing == ["e.py::eval_b[c]"]
 

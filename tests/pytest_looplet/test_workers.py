@@ -85,6 +85,7 @@ def test_the_run_of_a_killed_worker_is_taken_over(pytester: pytest.Pytester, mod
     write_suite(pytester, MANY, shop=shop)
     result = pytester.runpytest_subprocess("-n", "2", *mode)
     ran = executions(pytester)
+    assert len(list((pytester.path / ".looplet/runs").iterdir())) == len(ORDERS)
     assert len(ran) == len(ORDERS) + 1, "one extra execution, of the run that was in flight"
     assert {task for task in ran if ran.count(task) > 1} == {"Refund order 25"}
     assert set(ran) == {f"Refund order {order}" for order in ORDERS}
