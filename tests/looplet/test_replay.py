@@ -6,11 +6,21 @@ import pytest
 
 from looplet.backends.mock import MockLLMBackend
 from looplet.config import LoopConfig
-from looplet.errors import RateLimited, ReplayMismatch, TraceError
+from looplet.errors import (
+    AuthError,
+    ContextOverflow,
+    MalformedReply,
+    RateLimited,
+    ReplayMismatch,
+    ToolsUnsupported,
+    TraceError,
+)
 from looplet.hooks.provenance import ProvenanceSink
 from looplet.loop import composable_loop
+from looplet.messages import RawCall, Reply
 from looplet.replay import recorded_config, replay_loop
 from looplet.tools.spec import ToolSpec
+from looplet.trace.read import load_trace
 from looplet.types import ToolCall
 
 if TYPE_CHECKING:
@@ -88,6 +98,38 @@ def test_a_recording_plays_to_the_same_end_without_touching_the_world(tmp_path: 
     assert essence(play(tmp_path / "t")) == essence(live)
     assert essence(play(tmp_path / "t", tools="recorded")) == essence(live)
     assert EXECUTED == []
+
+
+BOOK = ToolCall("book", {"hotel": "Ritz"})
+TEXT_BOOK = '{"tool": "book", "args": {"hotel": "Ritz"}}'
+TEXT_DONE = '{"tool": "done", "args": {"answer": "booked"}}'
+
+
+@pytest.mark.parametrize(
+    ("script", "settings"),
+    [
+        ([TEXT_BOOK, "I am not sure", TEXT_DONE], {"tool_mode": "text"}),
+        ([ToolsUnsupported("no tools"), TEXT_BOOK, TEXT_DONE], {}),
+        ([BOOK, ToolsUnsupported("no tools"), TEXT_DONE], {}),
+        ([BOOK, BOOK, BOOK, ContextOverflow("too long"), "booked"], {}),
+        ([BOOK, BOOK, "two, I think"], {"max_steps": 2, "final_answer": True}),
+        ([BOOK, MalformedReply("half a call"), "booked"], {}),
+        ([BOOK, AuthError("wrong key")], {}),
+        ([Reply("cut", finish_reason="length"), "", "", ""], {}),
+        ([Reply("", (RawCall("book", '{"hotel": ', "x"), RawCall("book", '{"hotel": "Ritz"}', "x"))), "booked"], {}),
+    ],
+    ids=["text", "no-tools", "no-tools-later", "overflow", "final", "malformed", "auth", "parse", "broken-arguments"],
+)
+@pytest.mark.filterwarnings("ignore:the run ended before its first step")
+def test_whatever_happened_happens_again(tmp_path: Path, script: list[Any], settings: dict[str, Any]) -> None:
+    config = LoopConfig(**settings)
+    run = composable_loop(
+        MockLLMBackend(script), "book a room", [book], config=config, hooks=[ProvenanceSink(tmp_path / "t")]
+    )
+    for _ in run:
+        pass
+    assert load_trace(tmp_path / "t") == run.result
+    assert essence(play(tmp_path / "t")) == essence(run.result)
 
 
 def test_tools_of_your_own_really_run(tmp_path: Path) -> None:

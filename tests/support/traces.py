@@ -100,13 +100,14 @@ class Script:
         started: bool = True,
         note: str = "",
         limit: int = 20_000,
+        usage: Usage | None = None,
     ) -> Step:
         self.steps += 1
         asked, final = asked or call, final or result
         if started:
             self.events += [CallStarted(self.steps, call, asked), CallFinished(self.steps, call, result)]
         prompt = next(event.prompt for event in reversed(self.events) if isinstance(event, ModelReplied))
-        step = Step(self.steps, call, final, prompt, Usage(3, 4))
+        step = Step(self.steps, call, final, prompt, usage or Usage(3, 4))
         self.events.append(StepFinished(step, asked, self.calls))
         self.conversation.append(Message("tool", result_text(final, limit) + note, call_id=call.call_id))
         return step
@@ -114,7 +115,7 @@ class Script:
     def turn(self, call: ToolCall, result: ToolResult, text: str = "") -> Step:
         raw = RawCall(call.tool, json.dumps(call.args, ensure_ascii=False), call.call_id)
         self.reply(Reply(text, (raw,), Usage(10, 5), "tool_calls"))
-        return self.step(call, result)
+        return self.step(call, result, usage=Usage(10, 5))
 
     def compact(self) -> None:
         head, dropped = self.conversation[:1], self.conversation[1:-2]

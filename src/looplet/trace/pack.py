@@ -5,9 +5,11 @@
     prompt        {"keep": N, "add": [...]}: the first N messages of the previous request, then these; `system`,
                   `tools`, `settings` only where they changed (the first request is compared with the header)
     message       {"reply": N}: the assistant message that reply N makes, literally
+                  {"result": N}: the tool message whose content is the text of step N's result, and nothing else
     content       [text, {"step": N}, text]: the text of step N's result in between
     tool_call     a number: that call of the latest reply, literally
-    StepFinished  leaves out what its CallStarted and CallFinished said
+    StepFinished  leaves out what its CallStarted and CallFinished said, and usage that the replies since the previous
+                  step add up to
     dropped       a number: that message of the latest request
 """
 
@@ -103,7 +105,8 @@ class Packer:
         self._reply: tuple[int, dict[str, Any]] | None = None
         self._calls: list[dict[str, Any]] = []  # of the latest reply
         self._open: dict[int, dict[str, Any]] = {}  # step → what its CallStarted and CallFinished said
-        self._told: list[tuple[int, str]] = []  # results the next request will hold for the first time
+        self._told: list[tuple[int, str, str]] = []  # step, words and call id of what the next request holds first
+        self._spent = Usage()  # since the previous step
 
     def pack(self, event: Event) -> dict[str, Any] | None:
         """The record of `event`, None for one that the next record contains anyway."""
@@ -129,6 +132,7 @@ class Packer:
         prompt = self._prompt(event.prompt)
         reply = self._pack_reply(event.reply)
         self._reply, self._calls = (event.call, reply_message(reply)), reply_calls(reply)
+        self._spent += event.reply.usage or Usage()
         return {"call": event.call, "prompt": prompt, "reply": reply, "duration_ms": event.duration_ms}
 
     def _model_failed(self, event: ModelFailed) -> dict[str, Any]:
@@ -164,17 +168,19 @@ class Packer:
             packed["call_id"] = self._text(message.call_id)
         if self._reply and message.role == "assistant" and packed == self._reply[1]:
             return {"reply": self._reply[0]}
-        packed["content"] = self._content(packed["content"])
-        return packed
+        return self._with_references(packed)
 
-    def _content(self, content: str) -> str | list[Any]:
-        """Split the content around a result it contains. The newest results stand at the end of the request."""
-        for step, words in self._told:
+    def _with_references(self, packed: dict[str, Any]) -> dict[str, Any]:
+        """Split the content around a result it contains."""
+        content = packed["content"]
+        for step, words, call_id in self._told:
+            if packed == {"role": "tool", "content": words, "call_id": call_id}:
+                return {"result": step}
             start = content.find(words)
             if start >= 0:
                 parts = [content[:start], {"step": step}, content[start + len(words) :]]
-                return [part for part in parts if part != ""]
-        return content
+                return packed | {"content": [part for part in parts if part != ""]}
+        return packed
 
     def _call_started(self, event: CallStarted) -> dict[str, Any]:
         call, asked = self._call(event.tool_call), self._call(event.asked)
@@ -203,9 +209,9 @@ class Packer:
             record["result"] = result
         words = result_words(result)
         if len(words) >= _WORTH_A_REFERENCE:
-            self._told.append((step.number, words))
-        usage = _usage(step.usage)
-        return record | {"usage": usage} if usage else record
+            self._told.append((step.number, words, asked.get("call_id", "")))
+        spent, self._spent = self._spent, Usage()
+        return record if step.usage == spent else record | {"usage": _usage(step.usage)}
 
     def _compacted(self, event: Compacted) -> dict[str, Any]:
         places = {message.content: index for index, message in enumerate(self._sent.messages)}

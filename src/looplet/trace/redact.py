@@ -18,24 +18,29 @@ if TYPE_CHECKING:
 
 REDACTED = "[redacted]"
 
-# A match never contains a quote or half of a JSON escape, so that JSON in a text stays JSON.
-_PATTERNS = (
-    # a private key to its end marker, or as far as it looks like a key
-    (
-        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"
-        r"(?:[A-Za-z0-9+/=\s:,-]|\\+[nrt])*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|(?![A-Za-z0-9+/=\s:,-]|\\+[nrt]))"
-    ),
-    r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*",  # JWT
-    r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{10,}",  # OpenAI, Anthropic (sk-ant-), OpenRouter (sk-or-)
-    r"(?<![A-Za-z0-9])[spr]k_(?:live|test)_[A-Za-z0-9]{10,}",  # Stripe
-    r"(?<![A-Za-z0-9])(?:gsk_|xai-|hf_|r8_)[A-Za-z0-9]{20,}",  # Groq, xAI, Hugging Face, Replicate
-    r"\bAIza[A-Za-z0-9_-]{30,}",  # Google
-    r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,})",
-    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])",  # AWS
-    r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",  # Slack
-    r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}",
+_PEM_BODY = r"[A-Za-z0-9+/=\s:,-]|\\+[nrt]"
+_PEM_END = r"-----END [A-Z0-9 ]*PRIVATE KEY-----"  # without it, the key goes as far as it looks like one
+_PEM = rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?:{_PEM_BODY})*?(?:{_PEM_END}|(?!{_PEM_BODY}))"
+# What a secret of a kind always contains, and its pattern: most texts contain nothing, and looking for a literal is a
+# hundred times faster than trying patterns. A match never contains a quote or half of a JSON escape, so that JSON in a
+# text stays JSON.
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("PRIVATE KEY-----", _PEM),
+    ("eyJ", r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"),  # JWT
+    ("sk-", r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{10,}"),  # OpenAI, Anthropic (sk-ant-), OpenRouter (sk-or-)
+    ("k_", r"(?<![A-Za-z0-9])(?:[spr]k_(?:live|test)_[A-Za-z0-9]{10,}|gsk_[A-Za-z0-9]{20,})"),  # Stripe, Groq
+    ("xai-", r"(?<![A-Za-z0-9])xai-[A-Za-z0-9]{20,}"),
+    ("hf_", r"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{20,}"),  # Hugging Face
+    ("AIza", r"\bAIza[A-Za-z0-9_-]{30,}"),  # Google
+    ("gh", r"\bgh[opsur]_[A-Za-z0-9]{20,}"),  # GitHub
+    ("github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{20,}"),
+    ("glpat-", r"\bglpat-[A-Za-z0-9_-]{16,}"),  # GitLab
+    ("AKIA", r"\bAKIA[A-Z0-9]{16}(?![A-Z0-9])"),  # AWS
+    ("ASIA", r"\bASIA[A-Z0-9]{16}(?![A-Z0-9])"),
+    ("xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),  # Slack
 )
-_EMAIL = r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+_BEARER = ("bearer", r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}")  # in any case: looked for in lower case
+_EMAIL = ("@", r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _ESCAPED_LITERAL = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)+"', re.DOTALL)
 _NESTING = 4  # JSON in JSON in JSON
 
@@ -45,10 +50,15 @@ class Redactor:
 
     def __init__(self, *, emails: bool = False) -> None:
         self.emails = emails
-        self._pattern = re.compile("|".join(f"(?:{part})" for part in (*_PATTERNS, *([_EMAIL] if emails else []))))
+        patterns = (*_PATTERNS, _EMAIL) if emails else _PATTERNS
+        self._patterns = [(literal, re.compile(pattern)) for literal, pattern in patterns]
+        self._bearer = re.compile(_BEARER[1])
 
     def __call__(self, text: str) -> str:
-        return self._pattern.sub(REDACTED, text)
+        for literal, pattern in self._patterns:
+            if literal in text:
+                text = pattern.sub(REDACTED, text)
+        return self._bearer.sub(REDACTED, text) if _BEARER[0] in text.lower() else text
 
     @property
     def id(self) -> str:

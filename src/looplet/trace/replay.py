@@ -117,9 +117,11 @@ class ReplayBackend:
                 f"request {self._count} has no recorded reply: all {len(run.exchanges)} replies of the recording "
                 f"{where} were played, and the run asks for more. Record it again"
             )
+        if self._on_miss == "stale" and self.stale is not None:  # the first difference explains the others
+            return nearest
         difference = self._difference(nearest, prompt)
         if self._on_miss == "stale":
-            self.stale = self.stale or f"request {self._count}: {difference}"
+            self.stale = f"request {self._count}: {difference}"
             return nearest
         raise ReplayMismatch(
             f"request {self._count} has no recorded reply. The nearest is request {nearest.event.call} of {where}: "

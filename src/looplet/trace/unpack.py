@@ -38,6 +38,8 @@ class Unpacker:
         self._calls: list[ToolCall] = []  # of the latest reply
         self._open: dict[int, dict[str, Any]] = {}
         self._words: dict[int, str] = {}
+        self._asked: dict[int, str] = {}  # step → call id
+        self._spent = Usage()
 
     def unpack(self, record: dict[str, Any]) -> Event | None:
         """The event, None for a kind this version does not know."""
@@ -55,7 +57,9 @@ class Unpacker:
         packed = record["reply"]
         self._replies[record["call"]] = Message.from_dict(reply_message(packed))
         self._calls = [ToolCall.from_dict(call) for call in reply_calls(packed)]
-        return ModelReplied(record["call"], prompt, unpack_reply(packed), record.get("duration_ms", 0.0))
+        reply = unpack_reply(packed)
+        self._spent += reply.usage or Usage()
+        return ModelReplied(record["call"], prompt, reply, record.get("duration_ms", 0.0))
 
     def _model_failed(self, record: dict[str, Any]) -> ModelFailed:
         return known(ModelFailed, record | {"prompt": self._prompt(record)})
@@ -76,6 +80,8 @@ class Unpacker:
     def _message(self, packed: dict[str, Any]) -> Message:
         if "reply" in packed:
             return self._replies[packed["reply"]]
+        if "result" in packed:
+            return Message("tool", self._words[packed["result"]], call_id=self._asked[packed["result"]])
         content = packed["content"]
         if not isinstance(content, str):
             content = "".join(part if isinstance(part, str) else self._words[part["step"]] for part in content)
@@ -103,7 +109,9 @@ class Unpacker:
             said["result"] = ToolResult.from_dict(record["result"])
             self._words[number] = result_words(record["result"])
         prompt = self._prompts.get(record["call"])
-        usage = Usage.from_dict(record.get("usage", {}))
+        usage = Usage.from_dict(record["usage"]) if "usage" in record else self._spent
+        self._spent = Usage()
+        self._asked[number] = asked.call_id
         return StepFinished(Step(number, call, said["result"], prompt, usage), asked, record["call"])
 
     def _compacted(self, record: dict[str, Any]) -> Compacted:
