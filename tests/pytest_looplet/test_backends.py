@@ -21,11 +21,9 @@ WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "n
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEndpoint]:
+def endpoint() -> Iterator[ScriptedEndpoint]:
     with ScriptedEndpoint() as server:
         server.turns = [[["lookup", {"order": 17}]], [["done", {"amount": 25}]]]
-        for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OLLAMA_HOST"):
-            monkeypatch.delenv(name, raising=False)
         yield server
         assert server.faults == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.plugin_files import EVALS, executions, write_suite
+from tests.support.plugin_files import EVALS, INI, executions, write_suite
 
 
 def _ids(pytester: pytest.Pytester, *arguments: str) -> list[str]:
@@ -37,7 +37,7 @@ def test_one_item_a_case_with_the_case_id(pytester: pytest.Pytester) -> None:
 def test_only_eval_files_below_an_evals_directory_are_imported(
     pytester: pytest.Pytester, file: str, is_collected: bool
 ) -> None:
-    pytester.makeini("[pytest]\nnorecursedirs =\n")
+    pytester.makeini(INI + "norecursedirs =\n")
     target = pytester.path / file
     target.parent.mkdir(parents=True, exist_ok=True)
     imported = pytester.path / "imported"
@@ -54,7 +54,7 @@ def test_a_file_given_on_the_command_line_is_collected_wherever_it_stands(pytest
 
 
 def test_ini_widens_files_and_functions(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nlooplet_files = quality/**/check_*.py\nlooplet_functions = eval_* quality_*\n")
+    pytester.makeini(INI + "looplet_files = quality/**/check_*.py\nlooplet_functions = eval_* quality_*\n")
     text = "def quality_one(): return 1.0\ndef eval_two(): return 1.0\ndef check_three(): return 1.0\n"
     pytester.makepyfile(**{"quality/check_a": text, "quality/deep/check_b": text, "quality/other": text})
     assert _ids(pytester) == [

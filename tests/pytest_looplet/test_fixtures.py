@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.plugin_files import EVALS, INI, LIVE, executions, write_suite
+from tests.support.plugin_files import EVALS, LIVE, executions, write_suite
 
 if TYPE_CHECKING:
     import pytest
@@ -53,7 +53,6 @@ def test_parametrize_may_use_the_names_run_and_case(pytester: pytest.Pytester) -
 
 
 def test_mock_llm_makes_models_and_insists_that_they_are_used_up(pytester: pytest.Pytester) -> None:
-    pytester.makeini(INI)
     pytester.makepyfile(
         """
         from looplet import ToolCall, composable_loop

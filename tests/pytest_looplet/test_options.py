@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.plugin_files import LIVE, write_suite
+from tests.support.plugin_files import INI, LIVE, write_suite
 
 SHOW = """
     import pytest
@@ -25,7 +25,7 @@ def test_the_command_line_beats_the_environment_which_beats_the_ini_file(
 ) -> None:
     pytester.makeconftest(SHOW)
     assert _header(pytester) == "options ('replay',) None None None"
-    pytester.makeini("[pytest]\nlooplet_backend = mock\nlooplet_model = a\nlooplet_concurrency = 2\n")
+    pytester.makeini(INI + "looplet_backend = mock\nlooplet_model = a\nlooplet_concurrency = 2\n")
     assert _header(pytester) == "options ('mock',) a 2 None"
     monkeypatch.setenv("LOOPLET_MODEL", "b")
     monkeypatch.setenv("LOOPLET_RUN_TIMEOUT", "1.5")
