@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Print a trace as text: all of it, one step, or one request.",
         epilog=_EXIT_CODES,
     )
-    show.add_argument("dir", metavar="DIR", help="the trace; a directory of traces run_1, run_2, ... is listed")
+    show.add_argument("dir", metavar="DIR", help="the trace; a directory of traces is listed")
     which = show.add_mutually_exclusive_group()
     which.add_argument("--step", type=int, metavar="N", help="only step N: the reply, the call, the result")
     which.add_argument("--call", type=int, metavar="N", help="the whole prompt of model call N, and its reply")
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(options: argparse.Namespace) -> int:
     path = Path(options.dir)
-    runs = [] if (path / JOURNAL).is_file() else run_dirs(path)
+    runs = [] if (path / JOURNAL).is_file() else _traces_in(path)
     if runs and options.step is None and options.call is None:
         return _list(runs, as_json=options.json)
     trace = read_journal(options.dir)
@@ -96,6 +96,13 @@ def _show(options: argparse.Namespace) -> int:
         text, data = render_trace(trace), _summary(trace) | {"steps": [step.to_dict() for step in trace.steps]}
     print(_json(data) if options.json else text, end="\n" if options.json else "")
     return 0
+
+
+def _traces_in(path: Path) -> list[Path]:
+    """The runs of one agent, in order, or whatever traces there are (`.looplet/runs`), by name."""
+    if not path.is_dir():
+        return []
+    return run_dirs(path) or sorted(entry for entry in path.iterdir() if (entry / JOURNAL).is_file())
 
 
 def _list(runs: list[Path], *, as_json: bool) -> int:

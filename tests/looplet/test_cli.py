@@ -81,6 +81,16 @@ def test_show_lists_the_traces_of_a_directory(cheese: Path, capsys: pytest.Captu
     ]
 
 
+def test_show_lists_traces_of_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("refund-mock", "refund-ollama"):
+        write_trace(tmp_path / name, cheese_run())
+    (tmp_path / "notes").mkdir()
+    assert [line.split()[0] for line in output(capsys, "show", tmp_path).splitlines()] == [
+        str(tmp_path / "refund-mock"),
+        str(tmp_path / "refund-ollama"),
+    ]
+
+
 def test_a_step_of_a_directory_of_traces_is_an_error_that_names_them(
     cheese: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

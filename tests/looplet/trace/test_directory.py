@@ -157,6 +157,17 @@ def test_of_two_processes_that_start_together_one_gets_the_trace(tmp_path: Path)
     second.close()
 
 
+def test_of_two_processes_that_find_nothing_only_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def appear(self: Path, **options: object) -> None:  # the other one is faster
+        monkeypatch.undo()
+        write_trace(self, UNFINISHED)
+
+    monkeypatch.setattr("pathlib.Path.mkdir", appear)
+    with pytest.raises(TraceError, match="another run is writing its trace"):
+        write_trace(tmp_path / "t", cheese_run())
+    assert read_journal(tmp_path / "t").finished is None
+
+
 def test_a_directory_that_cannot_be_written_is_an_error_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

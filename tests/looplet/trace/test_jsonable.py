@@ -104,6 +104,16 @@ def test_a_hundred_levels_are_kept_and_more_are_cut() -> None:
     assert "<too deep>" in dump_line(jsonable(deep(5_000))).decode()
 
 
+def test_near_the_limit_of_recursion_a_note_is_written() -> None:
+    def descend() -> Any:
+        try:
+            return descend()
+        except RecursionError:
+            return jsonable(deep(90))
+
+    assert json.loads(dump_line(descend())) == "<too deep>"
+
+
 def test_lone_surrogates_survive_a_line() -> None:
     text = "a\ud800b\udc80 ü"
     assert json.loads(dump_line({"text": text})) == {"text": text}
