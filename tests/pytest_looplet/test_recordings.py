@@ -109,12 +109,12 @@ def test_recording_replaces_only_the_selected_cases_and_those_whole(pytester: py
     assert len(list(folder.iterdir())) == 3, "nothing temporary is left"
 
 
-def test_a_run_that_failed_does_not_replace_its_recording(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("error", ["RuntimeError", "__import__('looplet.errors').errors.AuthError"])
+def test_a_run_that_failed_does_not_replace_its_recording(pytester: pytest.Pytester, error: str) -> None:
     folder = _recorded(pytester)
     before = (folder / "refund-17/journal.jsonl").read_bytes()
-    broken = LIVE.replace(
-        "def chat(self, prompt):", "def chat(self, prompt):\n            raise RuntimeError('broken')"
-    )
+    chat = "def chat(self, prompt):"
+    broken = LIVE.replace(chat, f"{chat}\n            raise {error}('broken')")
     pytester.makeconftest(broken)
     result = pytester.runpytest("--looplet-backend=live", "--looplet-record", "-k", "refund-17")
     result.assert_outcomes(errors=2, deselected=4)

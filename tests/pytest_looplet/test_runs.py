@@ -81,12 +81,13 @@ def test_an_agent_gets_what_it_names_and_can_reach_no_expectation(pytester: pyte
     import looplet.ambient
 
     def reach(value, seen, depth=0):
-        if depth > 6 or id(value) in seen or isinstance(value, (str, int, float, type(None), type(os))):
+        if depth > 9 or id(value) in seen or isinstance(value, (str, int, float, type(None), type(os))):
             return [value] if isinstance(value, str) else []
         seen[id(value)] = value
         found = []
-        names = [name for name in dir(value) if name != "__builtins__" and name != "__globals__"]
-        children = [getattr(value, name, None) for name in names if not name.startswith("__")]
+        inner = ("__closure__", "__self__", "__dict__", "__defaults__", "__kwdefaults__", "__wrapped__")
+        names = [name for name in dir(value) if name in inner or not name.startswith("__")]
+        children = [getattr(value, name, None) for name in names]
         if isinstance(value, dict):
             children += [*value, *value.values()]
         elif isinstance(value, (list, tuple, set)):

@@ -58,6 +58,16 @@ def test_once_means_once(make_store: Callable[[], Store]) -> None:
     assert done == [0]
 
 
+def test_a_run_published_while_its_claim_was_taken_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FileStore(tmp_path).publish(KEY, Outcome())
+    late = FileStore(tmp_path)
+    looks = iter([False, True])
+    monkeypatch.setattr(late, "published", lambda _key: next(looks))
+    assert late.claim(KEY) is None
+
+
 def test_threads_share_one_claim(tmp_path: Path) -> None:
     claims: list[Any] = []
     threads = [threading.Thread(target=lambda: claims.append(FileStore(tmp_path).claim(KEY))) for _ in range(8)]

@@ -12,6 +12,7 @@ MANY = EVALS.replace("(17, 18, 19)", str(ORDERS))
 MIXED = (
     MANY
     + """
+    @pytest.mark.xdist_group("mixed")
     def eval_mixed(run, case):
         if case.id == "refund-21":
             return 1 / 0
