@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from looplet import LoopConfig, LoopletError, MockLLMBackend, ToolCall, composable_loop, tool
+from looplet import LoopletError, MockLLMBackend, ToolCall, composable_loop, tool
 from looplet.backends import OpenAIBackend
 
 
@@ -20,11 +20,10 @@ options = parser.parse_args()
 both = [ToolCall("greet", {"name": "Alice"}), ToolCall("greet", {"name": "Bob"})]
 try:
     scripted = MockLLMBackend([both, ToolCall("done", {"answer": "Greeted both."})])
-    llm = scripted if options.mock else OpenAIBackend.from_env(model=options.model)
+    llm = scripted if options.mock else OpenAIBackend.from_env(model=options.model, max_tokens=1000)
 except (LoopletError, ValueError) as error:
     sys.exit(f"hello_world: {error} (--mock needs no endpoint)")
-config = LoopConfig(max_steps=5, max_tokens=1000)  # small local models may not find an end by themselves
-run = composable_loop(llm=llm, tools=[greet], task="Greet Alice and Bob, then finish.", config=config)
+run = composable_loop(llm=llm, tools=[greet], task="Greet Alice and Bob, then finish.", max_steps=5)
 for step in run:
     print(step.pretty())
 if run.result.status != "completed":
