@@ -51,8 +51,10 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     store.once("clean", lambda: _clean(config.rootpath))
     if isinstance(store, FileStore) and worker is not None:
         store.enter_phase_1(worker)
-        _run_jobs(_rotated(list(jobs.values()), worker), store, config, worker_count)
-        store.leave_phase_1(worker)
+        try:
+            _run_jobs(_rotated(list(jobs.values()), worker), store, config, worker_count)
+        finally:
+            store.leave_phase_1(worker)
     else:
         _run_jobs(list(jobs.values()), store, config, worker_count)
 

@@ -134,6 +134,17 @@ def test_async_evals_run_with_and_without_an_async_plugin(pytester: pytest.Pytes
     result.stdout.fnmatch_lines(["*eval_one?one* PASSED 0.25 *"])
 
 
+def test_hypothesis_may_drive_an_eval(pytester: pytest.Pytester) -> None:
+    body = """
+    from hypothesis import HealthCheck, given, settings, strategies as st
+    @settings(max_examples=5, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(number=st.integers())
+    def eval_one(run, number):
+        assert run.output["amount"] != number or number == 25
+    """
+    _run(pytester, body).assert_outcomes(passed=1)
+
+
 def test_async_methods_and_skipped_and_xfailed_evals(pytester: pytest.Pytester) -> None:
     body = """
     class EvalAsync:
