@@ -125,10 +125,13 @@ class Controller:
             lines.append(f"report: {self._options.report}")
         if self._problem:
             lines.append(f"looplet: {self._problem}")
-        if lines:
-            terminalreporter.section("evals")
+        if not lines:
+            return
+        from looplet._pretty import visible  # there are evals, or evals were asked for
+
+        terminalreporter.section("evals")
         for line in lines:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(visible(line))  # messages quote what models wrote
 
     def _has_workers(self) -> bool:
         return self._config.pluginmanager.hasplugin("dsession")

@@ -38,7 +38,14 @@ def mark_values(item: pytest.Item) -> dict[str, Any]:
         check_names("pytest.mark.looplet has", mark.kwargs, MARK_KEYS)
         for key, value in mark.kwargs.items():
             values.setdefault(key, value)
+    threshold = values.get("threshold")
+    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
+        raise ValueError(f"pytest.mark.looplet(threshold={threshold!r}): use a number from 0 to 1")
     return values
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def read_declaration(definition: pytest.Function, config: pytest.Config) -> Declaration:

@@ -53,7 +53,9 @@ def _looplet_run(_looplet_cell: Cell, request: pytest.FixtureRequest) -> RunResu
         if text := getattr(outcome, title):
             item.add_report_section("setup", f"{title} of the run", text)
     if outcome.error is not None or outcome.result is None:
-        pytest.fail(str(outcome.error), pytrace=False)
+        from looplet._pretty import visible  # an error may quote what a model or a server wrote
+
+        pytest.fail(visible(str(outcome.error), keep="\n"), pytrace=False)
     return outcome.result
 
 

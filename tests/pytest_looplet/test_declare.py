@@ -35,6 +35,10 @@ def _error(pytester: pytest.Pytester, mark: str) -> str:
             "pytestmark = pytest.mark.looplet(agent, [1])",
             "pytest.mark.looplet takes keywords only (agent, cases, threshold)",
         ),
+        (
+            "pytestmark = pytest.mark.looplet(agent=agent, cases=[{'task': 'x'}], threshold='high')",
+            "pytest.mark.looplet(threshold='high'): use a number from 0 to 1",
+        ),
         ("pytestmark = pytest.mark.looplet(agent=3, cases=[{'task': 'x'}])", "agent=3 is not callable"),
         (
             "pytestmark = pytest.mark.looplet(agent=lambda question: 1, cases=[{'task': 'x'}])",

@@ -134,6 +134,21 @@ def test_async_evals_run_with_and_without_an_async_plugin(pytester: pytest.Pytes
     result.stdout.fnmatch_lines(["*eval_one?one* PASSED 0.25 *"])
 
 
+def test_terminal_escapes_in_messages_are_made_visible(pytester: pytest.Pytester) -> None:
+    body = """
+    def eval_one(run):
+        raise ValueError("\\x1b[31mred")
+
+    def broken(task, llm): raise ValueError("\\x1b[31mred")
+    @pytest.mark.looplet(agent=broken)
+    def eval_two(run): return True
+    """
+    result = _run(pytester, body, "--tb=line")
+    result.assert_outcomes(errors=2)
+    assert all("\\x1b[31mred" in line for line in summary_of(result) if line.startswith("ERROR"))
+    assert not any("\x1b" in line for line in summary_of(result))
+
+
 def test_hypothesis_may_drive_an_eval(pytester: pytest.Pytester) -> None:
     body = """
     from hypothesis import HealthCheck, given, settings, strategies as st
