@@ -1,6 +1,6 @@
-"""The fixtures. `run` and `case` belong to evals; `llm` and `mock_llm` serve ordinary tests as well.
+"""The fixtures. `run`, `case` and `workdir` belong to evals; `llm` and `mock_llm` serve ordinary tests as well.
 
-`run` and `case` stand on the hidden `_looplet_run` and `_looplet_cell`: these are in an item's fixture closure exactly
+The first three stand on the hidden `_looplet_run` and `_looplet_cell`: these are in an item's fixture closure exactly
 when ours are used, so a fixture of yours with the same name wins everywhere.
 """
 
@@ -16,6 +16,7 @@ from pytest_looplet.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from looplet.backends.mock import MockLLMBackend
     from looplet.evals import EvalCase
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 CALL_FAILED = pytest.StashKey[bool]()
 
 _EVALS_ONLY = (
-    "the fixtures `run` and `case` exist in evals only: functions named eval_* that ask for them as arguments, "
+    "the fixtures `run`, `case` and `workdir` exist in evals only: functions named eval_* that ask for them, "
     "in files named eval_*.py below a directory named evals (ini keys looplet_functions, looplet_files), "
     "with pytest.mark.looplet(agent=..., cases=[...])"
 )
@@ -69,6 +70,17 @@ def run(_looplet_run: RunResult) -> RunResult:
 def case(_looplet_cell: Cell) -> EvalCase:
     """The case of this item: its task, what is expected, its files."""
     return _looplet_cell.case
+
+
+@pytest.fixture
+def workdir(_looplet_run: RunResult, request: pytest.FixtureRequest) -> Path:
+    """The directory the run worked in, as it left it. Every eval of the run sees the same one: look, do not touch."""
+    from pytest_looplet.runs import outcome_of  # loads looplet
+
+    outcome = outcome_of(request.node)
+    if outcome is None or outcome.workdir is None:
+        pytest.fail("the agent of this eval asks for no `workdir`; give it a parameter of that name", pytrace=False)
+    return request.config.rootpath / outcome.workdir
 
 
 @pytest.fixture

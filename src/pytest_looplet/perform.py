@@ -105,6 +105,8 @@ def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
             outcome.trace = trace.relative_to(job.root).as_posix()
         results = _results(runs, trace)
         outcome.result = results[-1] if results else None
+        if job.workdir.is_dir():
+            outcome.workdir = job.workdir.relative_to(job.root).as_posix()
     outcome.result = _result(value, results, job.cell)
     _check_provider(outcome.result, outcome)
     if job.record and outcome.error is None:
@@ -157,7 +159,12 @@ def _call(job: Job, llm: Any) -> Any:
         "llm": lambda: llm,
         "workdir": lambda: _workdir(job),
     }
-    value = agent(**{name: offered[name]() for name in wanted_arguments(agent)})
+    wanted = wanted_arguments(agent)
+    if case.files and "workdir" not in wanted:
+        raise RunError(
+            f"case {case.id!r} has files, and agent {job.cell.agent_name} has no parameter `workdir` to find them by"
+        )
+    value = agent(**{name: offered[name]() for name in wanted})
     if inspect.isawaitable(value) or hasattr(value, "__aiter__"):
         import asyncio  # only for async agents
 

@@ -19,6 +19,7 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     llm,
     mock_llm,
     run,
+    workdir,
 )
 from pytest_looplet.report import LLM_ATTRIBUTE
 from pytest_looplet.worker import Worker, is_worker, uses_llm

@@ -33,6 +33,7 @@ class Outcome:
     model: str = ""
     stale: str | None = None
     trace: str | None = None  # relative to rootdir
+    workdir: str | None = None  # likewise; None for an agent that asks for none
     stdout: str = ""
     stderr: str = ""
     log: str = ""

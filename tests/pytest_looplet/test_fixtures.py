@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from tests.support.plugin_files import EVALS, LIVE, executions, write_suite
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_run_and_case_outside_evals_say_why_they_are_not_there(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_a(run): pass\ndef test_b(case): pass\n")
     result = pytester.runpytest()
     result.assert_outcomes(errors=2)
-    assert "the fixtures `run` and `case` exist in evals only: functions named eval_*" in result.stdout.str()
+    assert "the fixtures `run`, `case` and `workdir` exist in evals only: functions named eval_*" in result.stdout.str()
 
 
 def test_a_users_own_fixture_of_that_name_wins(pytester: pytest.Pytester) -> None:
@@ -94,3 +90,48 @@ def test_llm_in_an_eval_under_mock_is_the_script_of_its_case(pytester: pytest.Py
     )
     write_suite(pytester, evals)
     pytester.runpytest("-k", "eval_llm", "--looplet-backend=mock").assert_outcomes(passed=3, deselected=6)
+
+
+FILES = """
+    import pytest
+    from looplet import ToolCall, composable_loop, tool
+
+    def agent(task, llm, workdir):
+        @tool
+        def write(text: str) -> str:
+            "Write."
+            (workdir / "out.txt").write_text((workdir / "in.txt").read_text() + text)
+            return "written"
+
+        return composable_loop(llm=llm, task=task, tools=[write])
+
+    SCRIPT = [ToolCall("write", {"text": "b"}), ToolCall("done", {"answer": "x"})]
+    CASES = [{"id": "a", "task": "t", "files": {"in.txt": "a"}, "script": SCRIPT}]
+    pytestmark = pytest.mark.looplet(agent=agent, cases=CASES)
+
+    def eval_outcome(run, workdir):
+        assert (workdir / "out.txt").read_text() == "ab"
+
+    def eval_without_run(workdir):
+        assert sorted(path.name for path in workdir.iterdir()) == ["in.txt", "out.txt"]
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_workdir_is_what_the_run_left(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    write_suite(pytester, FILES)
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=2)
+
+
+def test_workdir_of_an_agent_without_one_is_an_error_that_says_so(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, EVALS + "\n    def eval_files(workdir):\n        assert workdir\n")
+    result = pytester.runpytest("-k", "eval_files")
+    result.assert_outcomes(errors=3, deselected=6)
+    assert "asks for no `workdir`; give it a parameter of that name" in result.stdout.str()
+
+
+def test_files_nobody_can_find_are_an_error(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, EVALS.replace('"expected"', '"files": {"a.txt": "x"}, "expected"'))
+    result = pytester.runpytest()
+    assert result.ret == 1
+    assert "has files, and agent agent has no parameter `workdir` to find them by" in result.stdout.str()
