@@ -36,6 +36,7 @@ class _RecordType(type):
         namespace["__slots__"] = tuple(field for field in own if field not in fields)
         namespace["_fields"] = (*fields, *namespace["__slots__"])
         namespace["_defaults"] = defaults
+        namespace["__match_args__"] = namespace["_fields"]
         namespace["__init__"] = _first_init
         return super().__new__(mcls, name, bases, namespace)
 

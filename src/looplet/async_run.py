@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from looplet._drivers.performer import Ports
+    from looplet.protocols import AgentState
     from looplet.state import RunState
     from looplet.types import Step
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 class AsyncRun(BaseRun):
     """One execution of an agent under asyncio; `async with` ends it even when the body breaks or raises."""
 
-    def __init__(self, state: RunState, ports: Ports) -> None:
+    def __init__(self, state: RunState, ports: Ports, view: AgentState) -> None:
         self._driver = AsyncDriver(loop(state), ports)
-        super().__init__(state, self._driver)
+        super().__init__(state, self._driver, view)
 
     def __aiter__(self) -> AsyncIterator[Step]:
         return self
@@ -32,13 +33,11 @@ class AsyncRun(BaseRun):
             raise StopAsyncIteration
         self._enter()
         try:
-            step = await self._driver.advance()
+            step = self._leave(await self._driver.advance())
         except BaseException as error:
             self._fail(error)
             raise
-        self._advancing = False
         if step is None:
-            self._finish("closed")
             raise StopAsyncIteration
         return step
 
@@ -52,6 +51,4 @@ class AsyncRun(BaseRun):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, GeneratorExit):
-            self._fail(error)
-        self._close()
+        self._exit(error)

@@ -7,11 +7,13 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from looplet._core.hook_table import bind_hooks
+from looplet._core.prompt import task_text
 from looplet._drivers.performer import Announcer, Ports
 from looplet._record import Record
 from looplet.backends.adapter import adapt
 from looplet.config import DEFAULT_MAX_STEPS, LoopConfig, whole
 from looplet.events import ToolProgress
+from looplet.messages import Capabilities
 from looplet.state import DefaultState, RunState
 from looplet.tools.context import ToolContext
 from looplet.tools.execute import execute
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias
 
-    from looplet.protocols import AgentState
+    from looplet.protocols import AgentState, Model
     from looplet.tools.registry import BaseToolRegistry
     from looplet.tools.spec import ToolSpec
     from looplet.types import ToolCall, ToolResult
@@ -45,13 +47,9 @@ class Asked(Record):
 
 def bind(
     asked: Asked, *, allow_async: bool, more_hooks: Sequence[object] = (), labels: dict[str, Any] | None = None
-) -> tuple[RunState, Ports]:
-    """Check every argument and make the run's state and its ports. Raises TypeError, ValueError or HookError."""
-    if asked.task is None:
-        raise ValueError("composable_loop(task=None): say what the agent should do, as a str, a dict or any value")
-    config = asked.config or LoopConfig()
-    if asked.system_prompt is not None:
-        config = config.replace(system_prompt=asked.system_prompt)
+) -> tuple[RunState, Ports, AgentState]:
+    """Check every argument and make the run's state, its ports and what hooks see of it."""
+    config = checked_config(asked)
     model = adapt(asked.llm)
     chat_is_async = bool(getattr(model, "is_async", False))
     if chat_is_async and not allow_async:
@@ -59,7 +57,7 @@ def bind(
     tools = as_tools(asked.tools, config.done_tool)
     view = asked.state if asked.state is not None else DefaultState()
     check_view(view)
-    hooks = bind_hooks([*(asked.hooks or ()), *more_hooks], allow_async=allow_async)
+    hooks = bind_hooks([*checked_hooks(asked.hooks), *more_hooks], allow_async=allow_async)
     state = RunState(
         run_id=os.urandom(8).hex(),
         task=asked.task,
@@ -68,7 +66,6 @@ def bind(
         budget=resolve_budget(asked.max_steps, config, view),
         tools=tools,
         hooks=hooks,
-        capabilities=lambda: model.capabilities,
         model_name=model.name,
         view=view,
         labels=labels or {},
@@ -77,21 +74,59 @@ def bind(
         view.bind(state)
     announcer, metadata = Announcer(hooks), getattr(view, "metadata", {})
 
+    def look() -> None:
+        state.capabilities = checked_capabilities(model, config)
+
     def run_tool(call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
         context = ToolContext(
             asked.task, asked.llm, metadata, lambda message: announcer.show(ToolProgress(call.tool, message))
         )
         return execute(tools[call.tool], call, context)
 
-    return state, Ports(model.chat, run_tool, announcer, chat_is_async, sleeps=not getattr(model, "no_sleep", False))
+    sleeps = not getattr(model, "no_sleep", False)
+    return state, Ports(model.chat, look, run_tool, announcer, chat_is_async, sleeps), view
+
+
+def checked_config(asked: Asked) -> LoopConfig:
+    if asked.task is None or not task_text(asked.task).strip():
+        raise ValueError(
+            f"composable_loop(task={asked.task!r}): say what the agent should do, as a str, a dict or any value"
+        )
+    config = asked.config if asked.config is not None else LoopConfig()
+    if not isinstance(config, LoopConfig):
+        raise TypeError(f"config is a {type(config).__name__}; give a LoopConfig(...)")
+    return config if asked.system_prompt is None else config.replace(system_prompt=asked.system_prompt)
+
+
+def checked_hooks(hooks: object) -> Sequence[object]:
+    if hooks is not None and not isinstance(hooks, (list, tuple)):
+        name = type(hooks).__name__
+        raise TypeError(f"hooks is a {name}; give a list of hooks: hooks=[{name}()]")
+    return hooks or ()
+
+
+def checked_capabilities(model: Model, config: LoopConfig) -> Capabilities:
+    """What the model can do right now. Asking may mean a request to the server."""
+    found = model.capabilities
+    if not isinstance(found, Capabilities):
+        raise TypeError(
+            f"the capabilities of model {model.name!r} are a {type(found).__name__}; give a Capabilities(...)"
+        )
+    if config.tool_mode == "native" and not found.native_tools:
+        raise ValueError(f"LoopConfig(tool_mode='native'): model {model.name!r} takes no native tool calls; use 'auto'")
+    return found
 
 
 def check_view(view: object) -> None:
+    kind = type(view).__name__
     for name in ("max_steps", "steps"):
         if not hasattr(view, name):
-            raise TypeError(f"state={type(view).__name__}() has no {name!r}; a state needs max_steps and a list steps")
-    if view.steps:  # type: ignore[attr-defined]  # checked above
-        raise ValueError(f"state={type(view).__name__}() already holds steps; give every run a new state")
+            raise TypeError(f"state={kind}() has no {name!r}; a state needs max_steps and a list steps")
+    steps = view.steps  # type: ignore[attr-defined]  # checked above
+    if not isinstance(steps, list):
+        raise TypeError(f"{kind}.steps is a {type(steps).__name__}; the loop appends to it, so make it a list")
+    if steps:
+        raise ValueError(f"state={kind}() already holds steps; give every run a new state")
 
 
 def resolve_budget(max_steps: int | None, config: LoopConfig, view: AgentState) -> int:

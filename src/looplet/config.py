@@ -50,13 +50,16 @@ class LoopConfig(Record):
             raise ValueError(
                 f"LoopConfig(tool_mode={self.tool_mode!r}): use one of {', '.join(map(repr, get_args(ToolMode)))}"
             )
-        if not isinstance(self.done_tool, str) or not self.done_tool:
-            raise ValueError(f"LoopConfig(done_tool={self.done_tool!r}): give the name of a tool")
+        if not isinstance(self.done_tool, str) or not self.done_tool.replace("_", "a").replace("-", "a").isalnum():
+            raise ValueError(f"LoopConfig(done_tool={self.done_tool!r}): give a tool name of letters, digits, _ and -")
+        if not isinstance(self.extra, dict):
+            raise TypeError(f"LoopConfig(extra=...) is a dict of request parameters, not {type(self.extra).__name__}")
+        if not isinstance(self.final_answer, bool):
+            raise TypeError(f"LoopConfig(final_answer={self.final_answer!r}): use True or False")
         if not isinstance(self.system_prompt, str):
             raise TypeError(f"LoopConfig(system_prompt=...) is a str, not {type(self.system_prompt).__name__}")
-        for name, value in (("temperature", self.temperature), ("llm_timeout_s", self.llm_timeout_s)):
-            if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0):
-                raise ValueError(f"LoopConfig({name}={value!r}): use a number of at least 0, or None")
+        _number("temperature", self.temperature, zero=True)
+        _number("llm_timeout_s", self.llm_timeout_s, zero=False)
 
 
 def whole(what: str, value: object, *, least: int, optional: bool = False) -> None:
@@ -66,3 +69,12 @@ def whole(what: str, value: object, *, least: int, optional: bool = False) -> No
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         none = ", or None for the default" if optional else ""
         raise ValueError(f"{what} is {value!r}: use a whole number of at least {least}{none}")
+
+
+def _number(name: str, value: object, *, zero: bool) -> None:
+    """Refuse anything but a finite number above 0 (or 0 itself, where that means something) and None."""
+    if value is None:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= float(value) < float("inf") or (value == 0 and not zero):  # type: ignore[arg-type]  # a number
+        raise ValueError(f"LoopConfig({name}={value!r}): use a number {'of at least' if zero else 'above'} 0, or None")

@@ -8,9 +8,12 @@ from looplet._record import Record
 
 
 class InjectContext(Record):
-    """Add `text` for the model: to this prompt (pre_prompt), or after the result (post_dispatch)."""
+    """Add `text` for the model: to this prompt (pre_prompt), or after the result (post_dispatch). Blank: nothing."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        _text("InjectContext(text)", self.text, blank=True)
 
 
 class Compact(Record):
@@ -18,9 +21,16 @@ class Compact(Record):
 
 
 class Stop(Record):
-    """End the run; `reason` becomes its stop reason."""
+    """End the run; `reason` becomes its stop reason. `done` is refused: a completion goes through the done tool."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        _text("Stop(reason)", self.reason)
+        if self.reason == "done":
+            raise ValueError(
+                "Stop('done'): only an accepted call of the done tool completes a run; give another reason"
+            )
 
 
 class Deny(Record):
@@ -29,8 +39,23 @@ class Deny(Record):
     reason: str
     retry: bool = False
 
+    def __post_init__(self) -> None:
+        _text("Deny(reason)", self.reason)
+
 
 class Allow(Record):
     """Let this call run, with `args` instead of its own when given (they are validated again)."""
 
     args: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.args is not None and not isinstance(self.args, dict):
+            raise TypeError(f"Allow(args={self.args!r}): give a dict of all arguments, or None to leave them")
+
+
+def _text(what: str, value: object, *, blank: bool = False) -> None:
+    """A decision that says nothing would pass for none: a denial without an error is a success."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is {value!r}: give a str")
+    if not blank and not value.strip():
+        raise ValueError(f"{what} is blank: say why")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from looplet import ambient
 from looplet._core.loop import loop
 from looplet.bind import Asked, bind
-from looplet.effects import CallModel
+from looplet.effects import AwaitHook, CallModel
+from looplet.errors import HookError
 from looplet.run import Run
 
 if TYPE_CHECKING:
@@ -89,17 +91,23 @@ def preview_prompt(
 ) -> Prompt:
     """Return the first prompt `composable_loop` would send with these arguments, hooks and redaction applied.
 
-    Nothing is sent and no trace is written.
+    Nothing is sent, no trace is written, and `state` stays unused; `pre_prompt` hooks are really called. Async hooks
+    are refused: nothing awaits them here.
     """
-    asked = Asked(llm, task, tools, context, hooks, config, state, max_steps, system_prompt)
-    run_state, _ = bind(asked, allow_async=False)
+    own_state = copy(state)
+    asked = Asked(llm, task, tools, context, hooks, config, own_state, max_steps, system_prompt)
+    run_state, ports, _ = bind(asked, allow_async=True)
+    ports.look()
     for effect in loop(run_state):
         if isinstance(effect, CallModel):
             return effect.prompt
+        if isinstance(effect, AwaitHook):
+            effect.awaitable.close()
+            raise HookError("preview_prompt cannot await an async hook; preview without it")
     raise ValueError(f"a hook stopped the run before its first prompt: {run_state.stop}")
 
 
-def _start(kind: Callable[[RunState, Ports], R], asked: Asked, *, allow_async: bool) -> R:
+def _start(kind: Callable[[RunState, Ports, AgentState], R], asked: Asked, *, allow_async: bool) -> R:
     """Make the run, and let whoever captures runs in this context (the pytest plugin) have it too."""
     capture = ambient.current.get()
     if capture is None:

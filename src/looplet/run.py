@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from looplet._core.finish import teardown
 from looplet._core.loop import loop
+from looplet._core.to_text import to_text
 from looplet._drivers.performer import warn
 from looplet._drivers.sync import SyncDriver
 from looplet.result import RunResult
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from looplet.state import RunState
     from looplet.types import Step
 
+_ERROR_CHARS = 2_000
+
 
 class BaseRun:
     """What a run is under either driver: a state, a result, and exactly one end.
@@ -27,9 +30,10 @@ class BaseRun:
     A run sits in no reference cycle, so that dropping the last reference ends it at once.
     """
 
-    def __init__(self, state: RunState, driver: Performer) -> None:
+    def __init__(self, state: RunState, driver: Performer, view: AgentState) -> None:
         self._run_state = state
         self._performer = driver
+        self._view = view
         self._advancing = False
         self._finished = False
         self._began: float | None = None
@@ -42,7 +46,7 @@ class BaseRun:
     @property
     def state(self) -> AgentState:
         """The state hooks see."""
-        return self._run_state.view
+        return self._view
 
     @property
     def result(self) -> RunResult:
@@ -53,7 +57,7 @@ class BaseRun:
             stop_reason=(state.stop or "closed") if self._finished else "running",
             task=state.task,
             output=state.output,
-            steps=tuple(state.steps),
+            steps=tuple(state.steps[: state.committed]),
             errors=tuple(state.errors),
             usage=state.usage,
             duration=self._duration,
@@ -61,46 +65,73 @@ class BaseRun:
         )
 
     def _enter(self) -> None:
-        """Begin one advance; a run that is advancing already is being used from inside itself."""
-        if self._advancing:
-            raise RuntimeError("next() on a run from inside one of its own hooks, tools or backends")
+        """Begin one advance."""
+        self._check_not_advancing("next()")
         if self._began is None:
             self._began = time.perf_counter()
         self._advancing = True
 
+    def _leave(self, step: Step | None) -> Step | None:
+        """End one advance; without a step the run is over."""
+        self._advancing = False
+        if step is None:
+            self._finish("closed")
+        return step
+
     def _fail(self, error: BaseException) -> None:
         """An exception leaves the run: `error`, or `cancelled` for an interrupt or a cancelled task."""
         self._advancing = False
-        self._finish("error" if isinstance(error, Exception) else "cancelled", f"{type(error).__name__}: {error}")
+        reason = "error" if isinstance(error, Exception) else "cancelled"
+        try:
+            self._finish(reason, to_text(error, _ERROR_CHARS))
+        except Exception as second:  # noqa: BLE001  # the first error is the one to see
+            error.add_note(f"and ending the run failed, too: {type(second).__name__}: {second}")
+
+    def _exit(self, error: BaseException | None) -> None:
+        """Leave a `with` block."""
+        if error is not None and not isinstance(error, GeneratorExit):
+            self._fail(error)
+        self._close()
 
     def _close(self) -> None:
-        if self._advancing:
-            raise RuntimeError("close() on a run from inside one of its own hooks; answer Stop(reason) instead")
+        self._check_not_advancing("close()")
         self._finish("closed")
+
+    def _check_not_advancing(self, what: str) -> None:
+        if self._advancing:
+            raise RuntimeError(
+                f"{what} on a run that is being advanced right now: from inside one of its own hooks, tools or "
+                "backends (a hook ends a run by answering Stop), or from another task or thread"
+            )
 
     def _finish(self, reason: str, error: str | None = None) -> None:
         if self._finished:
             return
         self._finished = True
-        if self._began is None:  # never started: there is nothing to tell anybody
-            self._run_state.end(reason, error)
-            return
-        self._duration = time.perf_counter() - self._began
-        self._performer.finish(teardown(self._run_state, reason, error, self._duration))
-        if self._run_state.stop == "llm_error" and not self._run_state.steps:  # a beginner's `for` would print nothing
-            warn(f"the run ended before its first step: {self._run_state.errors[-1]}")
+        state = self._run_state
+        try:
+            if self._began is None:  # never started: there is nothing to tell anybody
+                state.end(reason, error)
+                return
+            self._duration = time.perf_counter() - self._began
+            self._performer.finish(teardown(state, reason, error, self._duration))
+        finally:
+            state.release()
+        if state.stop == "llm_error" and not state.steps:  # a beginner's `for` would print nothing
+            warn(f"the run ended before its first step: {state.errors[-1]}")
 
 
 class Run(BaseRun):
     """One execution of an agent: iterate it for its steps, then read `result`.
 
     A `break` out of `for step in composable_loop(...)` ends it. A run you gave a name stays open after `break`, and
-    going on iterating continues it; `close()` or leaving a `with` block ends it.
+    going on iterating continues it; `close()` or leaving a `with` block ends it. Its stop reason is then `closed`, or
+    `error` when an exception left the `with` block.
     """
 
-    def __init__(self, state: RunState, ports: Ports) -> None:
+    def __init__(self, state: RunState, ports: Ports, view: AgentState) -> None:
         self._driver = SyncDriver(loop(state), ports)
-        super().__init__(state, self._driver)
+        super().__init__(state, self._driver, view)
 
     def __iter__(self) -> Iterator[Step]:
         return self
@@ -110,13 +141,11 @@ class Run(BaseRun):
             raise StopIteration
         self._enter()
         try:
-            step = self._driver.advance()
+            step = self._leave(self._driver.advance())
         except BaseException as error:
             self._fail(error)
             raise
-        self._advancing = False
         if step is None:
-            self._finish("closed")
             raise StopIteration
         return step
 
@@ -130,6 +159,4 @@ class Run(BaseRun):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, GeneratorExit):
-            self._fail(error)
-        self._close()
+        self._exit(error)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from looplet.config import LoopConfig, whole
-from looplet.types import ErrorKind, Step, Usage
+from looplet.messages import Capabilities
+from looplet.types import Step, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from looplet.messages import Capabilities, Message, Prompt, ToolSchema
+    from looplet.messages import Message, Prompt, ToolSchema
     from looplet.protocols import AgentState, Tool
     from looplet.types import ToolCall
 
@@ -23,10 +24,12 @@ class RunState:
         "call_ids",
         "call_number",
         "capabilities",
+        "committed",
         "config",
         "context",
         "conversation",
         "errors",
+        "executed",
         "finishing",
         "free_steps",
         "hooks",
@@ -65,7 +68,6 @@ class RunState:
         budget: int,
         tools: Mapping[str, Tool],
         hooks: Any,  # _core.hook_table.HookTable; the vocabulary does not know the core
-        capabilities: Callable[[], Capabilities],
         model_name: str,
         view: AgentState,
         labels: dict[str, Any],
@@ -78,9 +80,9 @@ class RunState:
         self.tools = tools
         self.tool_schemas: tuple[ToolSchema, ...] = tuple(tool.schema for tool in tools.values())
         self.hooks = hooks
-        self.capabilities = capabilities
+        self.capabilities = Capabilities()  # the driver keeps it up to date: asking may mean a request
         self.model_name = model_name
-        self.view = view
+        self.view: AgentState | None = view
         self.labels = labels
         self.log = StepLog(view.steps)
         self.steps: list[Step] = view.steps
@@ -94,6 +96,8 @@ class RunState:
         self.overflowed = False
         self.usage = Usage()
         self.spent = Usage()  # since the previous step
+        self.committed = 0  # steps that are final; a later one is still being looked at by hooks
+        self.executed = False  # whether the latest step ran its tool
         self.errors: list[str] = []
         self.call_number = 0
         self.turn = 0
@@ -117,6 +121,10 @@ class RunState:
         """A call id that is unique in this run, for calls the model gave none."""
         self.id_count += 1
         return f"looplet_{self.id_count}"
+
+    def release(self) -> None:
+        """Let go of the window at the end: the two refer to each other, and a run is freed without a collector."""
+        self.view = None
 
     def end(self, reason: str, error: str | None = None) -> None:
         """Stop the run; the first reason stands."""
@@ -142,7 +150,13 @@ class StepLog:
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, index: int) -> Step:
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Step]: ...
+
+    def __getitem__(self, index: int | slice) -> Step | list[Step]:
         return self._steps[index]
 
     def __iter__(self) -> Iterator[Step]:
@@ -183,11 +197,8 @@ class DefaultState:
 
     @property
     def last_error(self) -> str | None:
-        """Error of the previous step, if that step executed and failed; None after a success or a denial."""
-        if not self.steps:
-            return None
-        result = self.steps[-1].tool_result
-        return None if result.error_kind == ErrorKind.PERMISSION_DENIED else result.error
+        """Error of the latest step, if that step executed and failed; None after a success or a refusal."""
+        return self.steps[-1].tool_result.error if self._run is not None and self._run.executed else None
 
     @property
     def task(self) -> Any:

@@ -25,8 +25,12 @@ from looplet import LoopConfig
         ({"tool_mode": "xml"}, ValueError, "'auto', 'native', 'text'"),
         ({"temperature": float("nan")}, ValueError, "temperature=nan"),
         ({"llm_timeout_s": -1}, ValueError, "llm_timeout_s=-1"),
-        ({"done_tool": ""}, ValueError, "name of a tool"),
+        ({"done_tool": ""}, ValueError, "give a tool name"),
         ({"system_prompt": None}, TypeError, "is a str, not NoneType"),
+        ({"llm_timeout_s": 0}, ValueError, "above 0"),
+        ({"temperature": float("inf")}, ValueError, "temperature=inf"),
+        ({"extra": ["x"]}, TypeError, "dict of request parameters, not list"),
+        ({"final_answer": "no"}, TypeError, "use True or False"),
         ({"max_stepz": 1}, TypeError, "max_stepz"),
     ],
 )

@@ -48,7 +48,7 @@ def shorter(messages: list[Message]) -> list[Message] | None:
         kept.insert(0, turn)
     if len(kept) < len(turns):
         return head + [message for turn in kept for message in turn]
-    return _cut_longest(messages)
+    return _cut_longest(messages, first_turn)
 
 
 def split_turns(messages: list[Message]) -> list[list[Message]]:
@@ -65,8 +65,11 @@ def size(message: Message) -> int:
     return len(message.content) + sum(len(to_text(call.args, 1 << 30)) for call in message.tool_calls)
 
 
-def _cut_longest(messages: list[Message]) -> list[Message] | None:
-    index = max(range(len(messages)), key=lambda i: len(messages[i].content))
+def _cut_longest(messages: list[Message], first: int) -> list[Message] | None:
+    """Halve the longest message of the turns; the task is never cut."""
+    if first == len(messages):
+        return None
+    index = max(range(first, len(messages)), key=lambda i: len(messages[i].content))
     longest = messages[index]
     if len(longest.content) < _CUT_ABOVE_CHARS:
         return None

@@ -45,7 +45,7 @@ def started(state: RunState) -> Flow[None]:
                 "final_answer": config.final_answer,
             },
             model=state.model_name,
-            capabilities=state.capabilities(),
+            capabilities=state.capabilities,
             labels=state.labels,
         )
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
-from looplet.effects import await_hook
+from looplet.decisions import Stop
+from looplet.effects import await_hook, emit
 from looplet.errors import HookError
+from looplet.events import HookDecided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from looplet.effects import Flow
     from looplet.messages import Prompt
     from looplet.protocols import Journal
+    from looplet.state import RunState
 
 METHODS = {
     "pre_prompt": "state, log, ctx, step",
@@ -23,7 +26,7 @@ METHODS = {
     "on_event": "event",
 }
 _JOURNAL = ("filter_prompt", "write", "close")
-_PHASE_PREFIXES = ("pre_", "post_", "check_", "on_")
+_SIMILAR = 0.9  # of 1.0, without case and underscores: two letters of a dozen
 
 
 class BoundHook(Record):
@@ -76,19 +79,21 @@ def _check_is_hook(hook: object) -> None:
     name = hook.__name__ if isinstance(hook, type) else type(hook).__name__
     if isinstance(hook, type):
         raise HookError(f"hooks=[{name}] is a class; pass an instance: hooks=[{name}()]")
-    for attribute in dir(type(hook)):
-        if attribute.startswith(_PHASE_PREFIXES) and attribute not in METHODS:
-            _check_spelling(name, attribute)
+    others = [attribute for attribute in dir(type(hook)) if not attribute.startswith("_") and attribute not in METHODS]
+    _check_spelling(name, [attribute for attribute in others if callable(getattr(type(hook), attribute, None))])
     if not _is_journal(hook) and not any(hasattr(hook, phase) for phase in METHODS):
         raise HookError(f"{name} has no hook method; give it at least one of {', '.join(METHODS)}")
 
 
-def _check_spelling(name: str, attribute: str) -> None:
-    import difflib  # only needed for an attribute that looks like a phase
+def _check_spelling(name: str, attributes: list[str]) -> None:
+    """Refuse a method that was surely meant to be a hook method; silence would be worse than a wrong guess."""
+    import difflib  # only needed for hooks with further methods
 
-    close = difflib.get_close_matches(attribute, METHODS, n=1, cutoff=0.8)
-    if close:
-        raise HookError(f"{name}.{attribute}() is no hook method; did you mean {close[0]}()?")
+    plain = {method.replace("_", ""): method for method in METHODS}
+    for attribute in attributes:
+        close = difflib.get_close_matches(attribute.replace("_", "").lower(), plain, n=1, cutoff=_SIMILAR)
+        if close:
+            raise HookError(f"{name}.{attribute}() is no hook method; did you mean {plain[close[0]]}()?")
 
 
 def _check_method(hook: object, phase: str, method: object, allow_async: bool) -> None:
@@ -108,24 +113,34 @@ def _check_method(hook: object, phase: str, method: object, allow_async: bool) -
         raise HookError(f"{where}() is async; {fix}")
 
 
-def ask(hook: BoundHook, phase: str, step: int, *arguments: object) -> Flow[Any]:
-    """Call one hook method; what it raises leaves the run with a note that names hook, phase and step."""
+def ask(state: RunState, phase: str, hook: BoundHook, *about: object) -> Flow[Any]:
+    """Ask one hook about `about`; a Stop is carried out here, and still returned.
+
+    What a hook raises leaves the run with a note that names hook, phase and step.
+    """
+    step = step_number(state, phase)
     try:
-        answer = hook.method(*arguments)
+        answer = hook.method(state.view, state.log, *about, step)
         if hasattr(answer, "__await__"):
             answer = yield from await_hook(answer)
+    except (StopIteration, StopAsyncIteration) as error:  # would end a generator, or an `async for`, silently
+        raise HookError(f"{hook.name}.{phase}() raised {type(error).__name__} at step {step}") from error
     except Exception as error:
         error.add_note(f"raised by the hook {hook.name}.{phase}() at step {step}")
         raise
+    if isinstance(answer, Stop):
+        state.end(answer.reason)
+        yield from emit(HookDecided(hook.name, phase, f"stop: {answer.reason}"))
     return answer
 
 
-def impossible(hook: BoundHook, phase: str, answer: object, allowed: str) -> HookError:
+def step_number(state: RunState, phase: str) -> int:
+    """The step a phase is about: the one to come, or the one that was just made."""
+    return len(state.steps) + (phase in ("pre_prompt", "pre_dispatch"))
+
+
+def impossible(state: RunState, phase: str, hook: BoundHook, answer: object, allowed: str) -> HookError:
     """The error for an answer this phase does not understand."""
-    return HookError(f"{hook.name}.{phase}() answered {_shown(answer)}; it may answer {allowed}, or None")
-
-
-def _shown(answer: object) -> str:
-    if isinstance(answer, str):
-        return "a str"
-    return repr(answer) if isinstance(answer, bool) else f"{type(answer).__name__}"
+    shown = "a str" if isinstance(answer, str) else repr(answer) if isinstance(answer, bool) else type(answer).__name__
+    where = f"{hook.name}.{phase}() at step {step_number(state, phase)}"
+    return HookError(f"{where} answered {shown}; it may answer {allowed}, or None")

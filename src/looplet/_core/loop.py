@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from looplet._core.finish import answer_without_tools, started
 from looplet._core.model_turn import ask_model
-from looplet._core.tool_turn import ask_done, commit, decide, look_back, open_step, start
-from looplet.effects import emit, run_tools
-from looplet.events import StepFinished
+from looplet._core.tool_turn import close_step, decide, open_step, start
+from looplet.effects import run_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +53,4 @@ def run_wave(state: RunState, wave: list[ParsedCall]) -> Flow[None]:
     results = yield from run_tools(decided)
     for decision, result in zip(decided, results, strict=True):  # no break here: what ran is recorded
         step = yield from open_step(state, decision, result)
-        step, notes = yield from look_back(state, step)
-        step = yield from ask_done(state, step)
-        commit(state, decision, step, notes)
-        yield from emit(StepFinished(step, decision.asked, state.call_number))
+        yield from close_step(state, decision, step)  # emits StepFinished

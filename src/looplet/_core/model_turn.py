@@ -20,16 +20,17 @@ from looplet.errors import (
     MalformedReply,
     ToolsUnsupported,
 )
-from looplet.events import HookDecided, ModelCalled, ModelFailed, ModelReplied, Noticed
-from looplet.messages import Message, Prompt
+from looplet.events import ModelCalled, ModelFailed, ModelReplied, Noticed
+from looplet.messages import Message, Prompt, Reply
 
 if TYPE_CHECKING:
     from looplet._core.parse import ParsedCall
+    from looplet._core.retry import Remedy
     from looplet.effects import Flow
-    from looplet.messages import Reply
     from looplet.state import RunState
 
 _FREE_TURNS_FACTOR = 4
+_PROMPT_ANSWERS = "a Prompt (see ctx.map_text), InjectContext, Compact or Stop"
 
 
 def ask_model(state: RunState) -> Flow[list[ParsedCall]]:
@@ -61,7 +62,7 @@ def request(state: RunState, attempts: Attempts) -> Flow[Reply | None]:
 def choose_mode(state: RunState) -> Flow[None]:
     """Native calls where the backend has them; once it turns out that it has not, text from then on."""
     mode = state.config.tool_mode
-    native = state.capabilities().native_tools and not state.tools_refused
+    native = state.capabilities.native_tools and not state.tools_refused
     text_mode = mode == "text" or (mode == "auto" and not native)
     if text_mode and not state.text_mode:
         state.text_mode = True
@@ -81,9 +82,9 @@ def shape_prompt(state: RunState) -> Flow[Prompt | None]:
 
 def ask_pre_prompt(state: RunState) -> Flow[tuple[Prompt | None, bool]]:
     """Return the prompt after all hooks (None: one of them stopped the run) and whether one wants compaction."""
-    prompt, wants_compaction, step = build_prompt(state), False, len(state.steps) + 1
+    prompt, wants_compaction = build_prompt(state), False
     for hook in state.hooks.pre_prompt:
-        answer = yield from ask(hook, "pre_prompt", step, state.view, state.log, prompt, step)
+        answer = yield from ask(state, "pre_prompt", hook, prompt)
         if isinstance(answer, Prompt):
             prompt = answer
         elif isinstance(answer, InjectContext):
@@ -91,16 +92,14 @@ def ask_pre_prompt(state: RunState) -> Flow[tuple[Prompt | None, bool]]:
         elif isinstance(answer, Compact):
             wants_compaction = True
         elif isinstance(answer, Stop):
-            state.end(answer.reason)
-            yield from emit(HookDecided(hook.name, "pre_prompt", f"stop: {answer.reason}"))
             return None, False
         elif isinstance(answer, str):
             raise HookError(
-                f"{hook.name}.pre_prompt() answered a str: return InjectContext(text) to add it to the prompt, "
+                f"{hook.name}.pre_prompt() answered a str; return InjectContext(text) to add it to the prompt, "
                 "or ctx.map_text(function) to change the prompt's own text"
             )
         elif answer is not None:
-            raise impossible(hook, "pre_prompt", answer, "a Prompt (see ctx.map_text), InjectContext, Compact or Stop")
+            raise impossible(state, "pre_prompt", hook, answer, _PROMPT_ANSWERS)
     return prompt, wants_compaction
 
 
@@ -113,20 +112,31 @@ def send(state: RunState, prompt: Prompt, attempts: Attempts) -> Flow[Reply | No
     yield from emit(ModelCalled(state.call_number, sent))
     try:
         reply, duration_ms = yield from call_model(sent)
-    except BackendError as error:
-        yield from mend(state, sent, error, attempts)
-        return None
-    except (ConnectionError, TimeoutError) as error:  # a backend of the user's own, in Python's words
-        kind = BackendTimeout if isinstance(error, TimeoutError) else ConnectionFailed
-        yield from mend(state, sent, kind(f"{type(error).__name__}: {error}"), attempts)
-        return None
+        if not isinstance(reply, Reply):
+            raise TypeError(f"chat() returned {type(reply).__name__}; a backend answers with a looplet Reply")
     except Exception as error:
-        error.add_note(f"raised by the model {state.model_name!r} at call {state.call_number}; it was not retried")
-        raise
+        failure = as_backend_error(error)
+        if failure is None:
+            error.add_note(f"raised by the model {state.model_name!r} at call {state.call_number}; it was not retried")
+            raise
+        yield from mend(state, sent, failure, attempts)
+        return None
     state.overflowed = False
     state.spend(reply.usage)
     yield from emit(ModelReplied(state.call_number, sent, reply, duration_ms))
     return reply
+
+
+def as_backend_error(error: Exception) -> BackendError | None:
+    """The failure as looplet's own error; None for a programming error, which is nobody's to retry."""
+    if isinstance(error, BackendError):
+        return error
+    text = f"{type(error).__name__}: {error}"  # of a backend of the user's own, in Python's words
+    if isinstance(error, TimeoutError):
+        return BackendTimeout(text)
+    if isinstance(error, ConnectionError) or type(error).__name__ == "gaierror":
+        return ConnectionFailed(text)
+    return None
 
 
 def mend(state: RunState, prompt: Prompt, error: BackendError, attempts: Attempts) -> Flow[None]:
@@ -143,7 +153,7 @@ def mend(state: RunState, prompt: Prompt, error: BackendError, attempts: Attempt
     elif remedy == "text_mode":
         state.tools_refused = True
     elif isinstance(error, MalformedReply):
-        state.conversation.append(Message("assistant", error.text or "(unreadable reply)"))
+        state.conversation.append(Message("assistant", error.text if error.text.strip() else "(unreadable reply)"))
         say(state, f"Your last reply could not be read: {error}")
     elif remedy == "compact":
         state.overflowed = True
@@ -151,7 +161,7 @@ def mend(state: RunState, prompt: Prompt, error: BackendError, attempts: Attempt
             state.end("llm_error", f"{type(error).__name__}: {error} (nothing is left that could be dropped)")
 
 
-def remedy_for(error: BackendError, state: RunState) -> str | None:
+def remedy_for(error: BackendError, state: RunState) -> Remedy | None:
     """What could help against this failure: retry, repair, compact, text_mode, or nothing."""
     if isinstance(error, ContextOverflow):
         return "compact"
@@ -176,26 +186,17 @@ def details_of(error: BackendError) -> dict[str, Any]:
 def take(state: RunState, reply: Reply, attempts: Attempts) -> list[ParsedCall]:
     """Add the reply to the conversation and return its calls; without any, tell the model what was missing."""
     parsed = parse_reply(
-        with_fresh_ids(state, reply),
+        reply,
         state.tools,
         state.config.done_tool,
         text_mode=state.text_mode,
         next_id=state.next_call_id,
+        taken=state.call_ids,
     )
     state.conversation.append(parsed.message)
-    state.call_ids.update(call.call_id for call in parsed.message.tool_calls)
     if parsed.complaint is not None:
         if attempts.take("repair"):
             say(state, parsed.complaint)
         else:
             state.end("parse_error", parsed.complaint)
     return list(parsed.calls)
-
-
-def with_fresh_ids(state: RunState, reply: Reply) -> Reply:
-    """Take the id from every call that repeats one of an earlier turn; parsing gives it a new one."""
-    if not any(call.call_id in state.call_ids for call in reply.calls):
-        return reply
-    return reply.replace(
-        calls=tuple(call.replace(call_id="") if call.call_id in state.call_ids else call for call in reply.calls)
-    )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from looplet._core.schema_refs import rebased
+from looplet._core.schema_words import CALL_FORM, members
 from looplet._core.to_text import to_text
 from looplet.messages import Message, Prompt, Settings
 
@@ -30,7 +32,7 @@ def build_prompt(state: RunState) -> Prompt:
         tools = ()
     if state.text_mode and not state.tools_off:
         system = "\n\n".join(filter(None, [system, text_protocol(state.tool_schemas, config.done_tool)]))
-        schema = reply_schema(state.tool_schemas) if state.capabilities().reply_schema else None
+        schema = reply_schema(state.tool_schemas) if state.capabilities.reply_schema else None
     return Prompt(
         system=system,
         messages=tuple(state.conversation),
@@ -45,7 +47,9 @@ def settings(config: LoopConfig, schema: dict[str, Any] | None = None) -> Settin
 
 
 def with_text(prompt: Prompt, text: str) -> Prompt:
-    """Add volatile text at the end, where it cannot disturb the prefix a provider has cached."""
+    """Add volatile text at the end, where it cannot disturb the prefix a provider has cached. Blank adds nothing."""
+    if not text.strip():
+        return prompt
     return prompt.replace(messages=tuple(joined(prompt.messages, text)))
 
 
@@ -81,49 +85,48 @@ def text_protocol(tools: tuple[ToolSchema, ...], done_tool: str) -> str:
         "You work by calling tools, one at a time. The tools are:\n\n"
         f"{catalogue}\n\n"
         "Answer with one JSON object and nothing else:\n"
-        '{"tool": "NAME", "args": {"PARAMETER": "VALUE"}}\n\n'
+        f"{CALL_FORM}\n\n"
         f"After each call you are given its result. When the task is complete, call {done_tool}."
     )
 
 
 def _catalogue_line(tool: ToolSchema) -> str:
-    properties = tool.parameters.get("properties", {})
-    required = tool.parameters.get("required", ())
-    parameters = ", ".join(
-        f"{name}: {_type_words(schema)}{'' if name in required else ' (optional)'}"
-        for name, schema in properties.items()
-    )
+    schema = tool.parameters
+    properties = schema.get("properties")
     described = [
-        f"    {name}: {schema['description']}" for name, schema in properties.items() if _has_description(schema)
+        f"    {name}: {part['description']}"
+        for name, part in (properties.items() if isinstance(properties, dict) else ())
+        if _has_description(part)
     ]
-    return "\n".join([f"- {tool.name}({parameters}): {tool.description}", *described])
+    return "\n".join([f"- {tool.name}({members(schema, schema)}): {tool.description}", *described])
 
 
 def _has_description(schema: Any) -> bool:
     return isinstance(schema, dict) and bool(schema.get("description"))
 
 
-def _type_words(schema: Any) -> str:
-    if not isinstance(schema, dict):
-        return "any"
-    if "enum" in schema:
-        return "one of " + ", ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
-    kind = schema.get("type", "any")
-    return " or ".join(kind) if isinstance(kind, list) else str(kind)
-
-
 def reply_schema(tools: tuple[ToolSchema, ...]) -> dict[str, Any]:
     """A JSON Schema with one branch a tool, for servers that can constrain what they generate."""
+    definitions: dict[str, Any] = {}
     branches = [
         {
             "type": "object",
-            "properties": {"tool": {"const": tool.name}, "args": tool.parameters},
+            "properties": {
+                "tool": {"const": tool.name},
+                "args": rebased(
+                    tool.parameters,
+                    tool.name,
+                    f"/anyOf/{number}/properties/args" if len(tools) > 1 else "/properties/args",
+                    definitions,
+                ),
+            },
             "required": ["tool", "args"],
             "additionalProperties": False,
         }
-        for tool in tools
+        for number, tool in enumerate(tools)
     ]
-    return {"anyOf": branches} if len(branches) > 1 else branches[0]
+    schema = {"anyOf": branches} if len(branches) > 1 else branches[0]
+    return schema | ({"$defs": definitions} if definitions else {})
 
 
 def as_text_conversation(messages: list[Message]) -> list[Message]:
@@ -137,6 +140,8 @@ def as_text_conversation(messages: list[Message]) -> list[Message]:
                 json.dumps({"tool": call.tool, "args": call.args}, ensure_ascii=False) for call in message.tool_calls
             )
             result.append(Message("assistant", "\n".join(filter(None, [message.content, calls]))))
+        elif message.role == "user":
+            result = joined(result, message.content)
         else:
             result.append(message)
     return result

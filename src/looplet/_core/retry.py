@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
 if TYPE_CHECKING:
     from looplet.config import LoopConfig
     from looplet.errors import BackendError
+
+Remedy = Literal["retry", "repair", "compact", "text_mode"]
 
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
@@ -21,17 +23,22 @@ class Attempts:
     __slots__ = ("_limits", "_used")
 
     def __init__(self, config: LoopConfig) -> None:
-        self._limits = {"retry": config.retries, "repair": config.repairs, "compact": _COMPACTIONS, "text_mode": 1}
-        self._used = dict.fromkeys(self._limits, 0)
+        self._limits: dict[Remedy, int] = {
+            "retry": config.retries,
+            "repair": config.repairs,
+            "compact": _COMPACTIONS,
+            "text_mode": 1,
+        }
+        self._used: dict[Remedy, int] = dict.fromkeys(self._limits, 0)
 
-    def take(self, remedy: str) -> bool:
+    def take(self, remedy: Remedy) -> bool:
         """Use one attempt of this kind; False when none is left."""
         if self._used[remedy] == self._limits[remedy]:
             return False
         self._used[remedy] += 1
         return True
 
-    def used(self, remedy: str) -> int:
+    def used(self, remedy: Remedy) -> int:
         return self._used[remedy]
 
 
@@ -43,7 +50,7 @@ def delay(error: BackendError, attempt: int, key: str) -> float | None:
     stays free of randomness.
     """
     if error.retry_after is not None:
-        return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER_S else None
+        return max(0.0, error.retry_after) if error.retry_after <= _LONGEST_RETRY_AFTER_S else None
     longest = min(_FIRST_DELAY_S * 2.0 ** (attempt - 1), _LONGEST_DELAY_S)
     spread = crc32(f"{key}:{attempt}".encode()) / 0xFFFFFFFF
     return longest * (0.5 + 0.5 * spread)

@@ -10,14 +10,13 @@ from looplet._core.to_text import result_text
 from looplet._core.validate import validate
 from looplet.decisions import Allow, Deny, InjectContext, Stop
 from looplet.effects import Decided, emit
-from looplet.events import CallFinished, CallStarted, HookDecided
+from looplet.events import CallFinished, CallStarted, HookDecided, StepFinished
 from looplet.messages import Message
 from looplet.types import ErrorKind, Step, ToolCall, ToolResult, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from looplet._core.hook_table import BoundHook
     from looplet._core.parse import ParsedCall
     from looplet.effects import Flow
     from looplet.state import RunState
@@ -34,32 +33,29 @@ def decide(state: RunState, parsed: ParsedCall) -> Flow[Decided | None]:
 
 def ask_pre_dispatch(state: RunState, decision: Decided) -> Flow[Decided | None]:
     """Rewrites chain, the first Deny or Stop wins, and gates are asked even about a cached result."""
-    step = len(state.steps) + 1
     for hook in state.hooks.pre_dispatch:
         if decision.result is not None and not (hook.gate and decision.result.ok):
             continue
-        answer = yield from ask(hook, "pre_dispatch", step, state.view, state.log, decision.call, step)
+        answer = yield from ask(state, "pre_dispatch", hook, decision.call)
         if isinstance(answer, Stop):
-            yield from stop(state, hook, "pre_dispatch", answer)
             return None
         if isinstance(answer, Deny):
             yield from emit(HookDecided(hook.name, "pre_dispatch", f"deny {decision.call.tool}: {answer.reason}"))
             return refused(decision, ErrorKind.PERMISSION_DENIED, answer.reason, retry=answer.retry)
-        decision = changed(state, hook, decision, answer)
+        if isinstance(answer, ToolResult):
+            decision = decision.replace(result=answer)
+        elif isinstance(answer, Allow):
+            decision = rewritten(state, decision, answer)
+        elif answer is not None:
+            raise impossible(state, "pre_dispatch", hook, answer, "Deny, Allow, a ToolResult or Stop")
     return decision
 
 
-def changed(state: RunState, hook: BoundHook, decision: Decided, answer: object) -> Decided:
-    """The decision after a cached result or rewritten arguments (validated like the model's own)."""
-    if isinstance(answer, ToolResult):
-        return decision.replace(result=answer)
-    if isinstance(answer, Allow):
-        if answer.args is None:
-            return decision
-        return checked(state, decision.replace(call=decision.call.replace(args=answer.args), result=None))
-    if answer is not None:
-        raise impossible(hook, "pre_dispatch", answer, "Deny, Allow, a ToolResult or Stop")
-    return decision
+def rewritten(state: RunState, decision: Decided, answer: Allow) -> Decided:
+    """Rewritten arguments are validated like the model's own."""
+    if answer.args is None:
+        return decision
+    return checked(state, decision.replace(call=decision.call.replace(args=answer.args), result=None))
 
 
 def checked(state: RunState, decision: Decided) -> Decided:
@@ -68,16 +64,11 @@ def checked(state: RunState, decision: Decided) -> Decided:
     if isinstance(valid, ToolResult):
         return decision.replace(result=valid)
     call, notes = valid
-    return decision.replace(call=call, notes=notes) if notes or call is not decision.call else decision
+    return decision.replace(call=call, notes=notes)
 
 
 def refused(decision: Decided, kind: ErrorKind, reason: str, *, retry: bool) -> Decided:
     return decision.replace(result=ToolResult(decision.call.tool, error=reason, error_kind=kind, error_retriable=retry))
-
-
-def stop(state: RunState, hook: BoundHook, phase: str, answer: Stop) -> Flow[None]:
-    state.end(answer.reason)
-    yield from emit(HookDecided(hook.name, phase, f"stop: {answer.reason}"))
 
 
 def start(state: RunState, decided: Sequence[Decided]) -> Flow[None]:
@@ -93,36 +84,46 @@ def open_step(state: RunState, decision: Decided, result: ToolResult) -> Flow[St
         result = result.replace(warnings=(*decision.notes, *result.warnings))
     step = Step(len(state.steps) + 1, decision.call, result, state.last_prompt, state.spent)
     state.spent = Usage()
+    state.executed = decision.result is None
     state.steps.append(step)
-    if decision.result is None:
+    if state.executed:
         yield from emit(CallFinished(step.number, decision.call, result))
     return step
 
 
-def look_back(state: RunState, step: Step) -> Flow[tuple[Step, list[str]]]:
-    """Ask `post_dispatch`: texts for the model add up, replaced results chain, the first Stop wins."""
+def close_step(state: RunState, decision: Decided, step: Step) -> Flow[None]:
+    """Let the hooks look at the step, then commit it. A hook that raises does not undo what the tool has done."""
     notes: list[str] = []
+    try:
+        step = yield from look_back(state, step, notes)
+        step = yield from ask_done(state, step)
+    except Exception:
+        yield from commit(state, decision, state.steps[-1], notes)
+        raise
+    yield from commit(state, decision, step, notes)
+
+
+def look_back(state: RunState, step: Step, notes: list[str]) -> Flow[Step]:
+    """Ask `post_dispatch`: texts for the model are added to `notes`, replaced results chain, the first Stop wins."""
     for hook in state.hooks.post_dispatch:
-        answer = yield from ask(
-            hook, "post_dispatch", step.number, state.view, state.log, step.tool_call, step.tool_result, step.number
-        )
+        answer = yield from ask(state, "post_dispatch", hook, step.tool_call, step.tool_result)
         if isinstance(answer, Stop):
-            yield from stop(state, hook, "post_dispatch", answer)
             break
         if isinstance(answer, (str, InjectContext)):
-            notes.append(answer if isinstance(answer, str) else answer.text)
+            text = answer if isinstance(answer, str) else answer.text
+            notes += [text] if text.strip() else []
         elif isinstance(answer, ToolResult):
             step = step.replace(tool_result=answer)
             state.steps[-1] = step
         elif answer is not None:
-            raise impossible(hook, "post_dispatch", answer, "a str, InjectContext, a ToolResult or Stop")
-    return step, notes
+            raise impossible(state, "post_dispatch", hook, answer, "a str, InjectContext, a ToolResult or Stop")
+    return step
 
 
 def ask_done(state: RunState, step: Step) -> Flow[Step]:
     """The DONE? point of every step: `check_done`, then the done tool, then the budget."""
     state.finishing = step.tool_call.tool == state.config.done_tool and step.tool_result.ok
-    rejection = yield from ask_check_done(state, step)
+    rejection = yield from ask_check_done(state)
     if rejection is not None:
         step = step.replace(
             tool_result=step.tool_result.replace(
@@ -137,20 +138,20 @@ def ask_done(state: RunState, step: Step) -> Flow[Step]:
     return step
 
 
-def ask_check_done(state: RunState, step: Step) -> Flow[str | None]:
+def ask_check_done(state: RunState) -> Flow[str | None]:
     """Return why the completion is rejected. A rejection while the model did not ask to finish means nothing."""
     for hook in state.hooks.check_done:
-        answer = yield from ask(hook, "check_done", step.number, state.view, state.log, state.context, step.number)
+        answer = yield from ask(state, "check_done", hook, state.context)
         if isinstance(answer, Stop):
-            yield from stop(state, hook, "check_done", answer)
             return None
         if isinstance(answer, (str, Deny)):
             reason = answer if isinstance(answer, str) else answer.reason
-            if state.finishing:
+            if state.finishing and reason.strip():
                 yield from emit(HookDecided(hook.name, "check_done", f"deny: {reason}"))
                 return reason
         elif answer is not None:
-            raise impossible(hook, "check_done", answer, "Stop(reason) to end the run, Deny(reason) to reject a done")
+            allowed = "Stop(reason) to end the run, Deny(reason) to reject a done"
+            raise impossible(state, "check_done", hook, answer, allowed)
     return None
 
 
@@ -163,14 +164,16 @@ def count(state: RunState, step: Step) -> None:
         state.end("max_steps")
 
 
-def commit(state: RunState, decision: Decided, step: Step, notes: Sequence[str]) -> None:
+def commit(state: RunState, decision: Decided, step: Step, notes: Sequence[str]) -> Flow[None]:
     """Make the step part of the run: the only writer of steps, and of results in the conversation."""
     state.steps[-1] = step
+    state.committed = len(state.steps)
     if step.tool_result.error is not None:
         state.errors.append(f"{step.tool_call.tool}: {step.tool_result.error}")
     state.unanswered.pop(0)
     content = "\n\n".join([result_text(step.tool_result, state.config.result_chars), *notes])
     answer(state, decision.asked, content, native=decision.native)
+    yield from emit(StepFinished(step, decision.asked, state.call_number))
 
 
 def answer(state: RunState, call: ToolCall, content: str, *, native: bool) -> None:

@@ -7,7 +7,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Performer, finished_step
+from looplet._drivers.performer import Outcome, Performer, finished_step
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
 from looplet.errors import BackendError
 
@@ -24,17 +24,23 @@ class AsyncDriver(Performer):
 
     async def advance(self) -> Step | None:
         """Return the next finished step, or None when the flow has ended."""
-        value: Any = None
-        failure: Exception | None = None
-        while (effect := self.resume(value, failure)) is not None:
-            value = failure = None
-            try:
-                value = await self._perform(effect)
-            except Exception as error:  # noqa: BLE001  # the core decides what each failure means
-                failure = error
-            if step := finished_step(effect, failure):
+        if not self.looked:
+            await in_thread(self.ports.look)
+            self.looked = True
+        outcome = Outcome()
+        while (effect := self.resume(outcome)) is not None:
+            outcome = await self._outcome(effect)
+            if step := finished_step(effect, outcome):
                 return step
         return None
+
+    async def _outcome(self, effect: Effect) -> Outcome:
+        try:
+            return Outcome(await self._perform(effect))
+        except StopAsyncIteration as error:  # would end the user's `async for` silently
+            return Outcome(failure=BackendError(f"a backend or tool raised StopAsyncIteration: {error}"))
+        except Exception as error:  # noqa: BLE001  # the core decides what each failure means
+            return Outcome(failure=error)
 
     async def _perform(self, effect: Effect) -> Any:
         match effect:
@@ -53,11 +59,15 @@ class AsyncDriver(Performer):
 
     async def _call_model(self, prompt: Prompt) -> tuple[Reply, float]:
         began = time.perf_counter()
-        if self.ports.chat_is_async:
-            reply = await self.ports.chat(prompt)
-        else:
-            reply = await in_thread(self.ports.chat, prompt)
+        try:
+            reply = await self._chat(prompt)
+        finally:
+            await in_thread(self.ports.look)
         return reply, (time.perf_counter() - began) * 1000
+
+    async def _chat(self, prompt: Prompt) -> Any:
+        reply = self.ports.chat(prompt) if self.ports.chat_is_async else await in_thread(self.ports.chat, prompt)
+        return await reply if inspect.isawaitable(reply) else reply
 
     async def _run_tool(self, decision: Decided) -> ToolResult:
         if decision.result is not None:

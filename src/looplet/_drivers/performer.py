@@ -11,7 +11,7 @@ from looplet.events import StepFinished
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from looplet._core.hook_table import HookTable
+    from looplet._core.hook_table import BoundHook, HookTable
     from looplet.effects import Effect, Flow
     from looplet.events import Event
     from looplet.messages import Prompt
@@ -24,7 +24,7 @@ class Announcer:
     def __init__(self, hooks: HookTable) -> None:
         self._journals = hooks.journals
         self._watchers = hooks.on_event
-        self._complained: set[str] = set()
+        self._complained: set[BoundHook] = set()
 
     def tell(self, event: Event) -> None:
         """Write the event to the journals, then show it to the watchers."""
@@ -38,30 +38,53 @@ class Announcer:
             try:
                 watcher.method(event)
             except Exception as error:  # noqa: BLE001  # boundary: an observer's own code
-                self._complain(watcher.name, error)
+                self._complain(watcher, error)
 
     def close(self) -> None:
+        """Close every journal; the first failure is raised when all have been asked."""
+        failures: list[Exception] = []
         for journal in self._journals:
-            journal.close()
+            try:
+                journal.close()
+            except Exception as error:  # noqa: BLE001  # the others must be closed all the same
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
-    def _complain(self, name: str, error: Exception) -> None:
+    def _complain(self, watcher: BoundHook, error: Exception) -> None:
         """Once a watcher: a broken one would otherwise log on every event."""
-        if name not in self._complained:
-            self._complained.add(name)
+        if watcher not in self._complained:
+            self._complained.add(watcher)
+            name = watcher.name
             warn(f"{name}.on_event() raised {type(error).__name__}: {error}; the run goes on, this is logged once")
 
 
 class Ports(Record):
     """The outside world of one run: its model, its tools, who is told, and whether waiting is real.
 
-    `chat_is_async` says that `chat` returns an awaitable.
+    `look` brings `RunState.capabilities` up to date; like `chat` it may wait for the server. `chat_is_async` says that
+    `chat` returns an awaitable.
     """
 
     chat: Callable[[Prompt], Any]
+    look: Callable[[], None]
     run_tool: Callable[[ToolCall], ToolResult | Awaitable[ToolResult]]
     announcer: Announcer
     chat_is_async: bool = False
     sleeps: bool = True
+
+
+class Outcome:
+    """What performing an effect came to: a value, or the exception the core has to decide about.
+
+    The exception is handed over once and not kept: with its traceback it would hold the run alive.
+    """
+
+    __slots__ = ("failure", "value")
+
+    def __init__(self, value: Any = None, failure: Exception | None = None) -> None:
+        self.value = value
+        self.failure = failure
 
 
 class Performer:
@@ -70,13 +93,21 @@ class Performer:
     def __init__(self, flow: Flow[None], ports: Ports) -> None:
         self.flow: Generator[Effect, Any, None] = flow
         self.ports = ports
+        self.looked = False  # whether the model was asked what it can do
 
-    def resume(self, value: Any, failure: Exception | None) -> Effect | None:
+    def resume(self, outcome: Outcome) -> Effect | None:
         """Hand the last outcome to the flow and return its next effect; None when it has ended."""
+        failure, outcome.failure = outcome.failure, None
         try:
-            return self.flow.send(value) if failure is None else self.flow.throw(failure)
+            if failure is None:
+                return self.flow.send(outcome.value)
+            effect = self.flow.throw(failure)
+            failure.__traceback__ = None  # dealt with; a backend may keep the exception, and through it this run
         except StopIteration:
             return None
+        finally:
+            del failure
+        return effect
 
     def finish(self, last: Flow[None]) -> None:
         """Abandon the flow, run the teardown flow (it only emits), and close the journals."""
@@ -89,9 +120,9 @@ class Performer:
             self.ports.announcer.close()
 
 
-def finished_step(effect: Effect, failure: Exception | None) -> Step | None:
+def finished_step(effect: Effect, outcome: Outcome) -> Step | None:
     """The step to show now, if performing `effect` has just finished one."""
-    if failure is None and type(effect) is Emit and type(effect.event) is StepFinished:
+    if outcome.failure is None and type(effect) is Emit and type(effect.event) is StepFinished:
         return effect.event.step
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Performer, finished_step
+from looplet._drivers.performer import Outcome, Performer, finished_step
 from looplet._drivers.portal import Portal
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
 from looplet.errors import BackendError, HookError
@@ -26,19 +26,23 @@ class SyncDriver(Performer):
 
     def advance(self) -> Step | None:
         """Return the next finished step, or None when the flow has ended."""
-        value: Any = None
-        failure: Exception | None = None
-        while (effect := self.resume(value, failure)) is not None:
-            value = failure = None
-            try:
-                value = self._perform(effect)
-            except StopIteration as error:  # thrown into a generator it would end it silently
-                failure = BackendError(f"a backend or tool raised StopIteration: {error}")
-            except Exception as error:  # noqa: BLE001  # the core decides what each failure means
-                failure = error
-            if step := finished_step(effect, failure):
+        if not self.looked:
+            self.ports.look()
+            self.looked = True
+        outcome = Outcome()
+        while (effect := self.resume(outcome)) is not None:
+            outcome = self._outcome(effect)
+            if step := finished_step(effect, outcome):
                 return step
         return None
+
+    def _outcome(self, effect: Effect) -> Outcome:
+        try:
+            return Outcome(self._perform(effect))
+        except StopIteration as error:  # thrown into a generator it would end it silently
+            return Outcome(failure=BackendError(f"a backend or tool raised StopIteration: {error}"))
+        except Exception as error:  # noqa: BLE001  # the core decides what each failure means
+            return Outcome(failure=error)
 
     def finish(self, last: Flow[None]) -> None:
         try:
@@ -65,7 +69,13 @@ class SyncDriver(Performer):
 
     def _call_model(self, prompt: Prompt) -> tuple[Reply, float]:
         began = time.perf_counter()
-        reply = self.ports.chat(prompt)
+        try:
+            reply = self.ports.chat(prompt)
+        finally:
+            self.ports.look()
+        if hasattr(reply, "__await__"):
+            reply.close()
+            raise TypeError("chat() returned an awaitable; use async_composable_loop")
         return reply, (time.perf_counter() - began) * 1000
 
     def _run_tool(self, decision: Decided) -> ToolResult:

@@ -45,9 +45,14 @@ def is_coroutine_function(function: object) -> bool:
 
 def _with_chat(llm: Any, chat: Callable[[Prompt], Any]) -> Model:
     is_async = is_coroutine_function(chat)
-    complete = hasattr(llm, "name") and hasattr(llm, "capabilities") and (hasattr(llm, "is_async") or not is_async)
+    complete = hasattr(llm, "name") and _declares(llm, "capabilities") and (hasattr(llm, "is_async") or not is_async)
     model: Model = llm if complete else _ChatModel(llm, is_async)
     return model
+
+
+def _declares(llm: object, attribute: str) -> bool:
+    """Like `hasattr`, without reading it: looking up what a server can do may mean a request."""
+    return any(attribute in vars(owner) for owner in (llm, *type(llm).__mro__) if hasattr(owner, "__dict__"))
 
 
 def _name(llm: object) -> str:

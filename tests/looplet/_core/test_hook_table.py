@@ -27,6 +27,16 @@ class AsyncWatcher:
     async def on_event(self, event: Any) -> None: ...
 
 
+class NoUnderscore:
+    def predispatch(self, state: Any, log: Any, call: Any, step: int) -> None: ...
+
+    def check_done(self, state: Any, log: Any, ctx: Any, step: int) -> None: ...
+
+
+class Capitals:
+    def PostDispatch(self, *args: Any) -> None: ...  # noqa: N802  # the mistake
+
+
 class Empty:
     def something(self) -> None: ...
 
@@ -76,3 +86,13 @@ def test_any_parameter_names_will_do() -> None:
         def pre_dispatch(self, a: Any, b: Any, tc: Any, n: int, extra: int = 0) -> None: ...
 
     assert len(bind_hooks([Renamed()], allow_async=False).pre_dispatch) == 1
+
+
+def test_a_helper_method_with_a_longer_name_is_no_mistake() -> None:
+    class Helped:
+        def pre_prompt_text(self) -> str:
+            return "x"
+
+        def pre_prompt(self, state: Any, log: Any, ctx: Any, step: int) -> None: ...
+
+    assert len(bind_hooks([Helped()], allow_async=False).pre_prompt) == 1

@@ -175,8 +175,8 @@ def test_next_from_inside_a_hook_of_the_run_is_an_error() -> None:
             next(run)
 
     run = composable_loop(llm=MockLLMBackend([adding(1), DONE]), tools=[add], task="go", hooks=[Reenter()])
-    with pytest.raises(RuntimeError, match="from inside one of its own hooks"):
-        next(run)
+    with pytest.raises(RuntimeError, match="being advanced right now: from inside one of its own hooks"):
+        list(run)
 
 
 def test_a_watcher_that_raises_is_logged_once_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -259,6 +259,10 @@ def test_budget_argument_beats_config_beats_state() -> None:
     [
         ({"tools": None}, ValueError, "tools=None"),
         ({"task": None}, ValueError, "say what the agent should do"),
+        ({"task": "  "}, ValueError, "say what the agent should do"),
+        ({"task": {}}, ValueError, "say what the agent should do"),
+        ({"config": {"max_steps": 3}}, TypeError, r"config is a dict; give a LoopConfig"),
+        ({"hooks": Recorder()}, TypeError, r"give a list of hooks: hooks=\[Recorder\(\)\]"),
         ({"max_steps": 0}, ValueError, "max_steps is 0: use a whole number of at least 1"),
         ({"max_steps": True}, ValueError, "max_steps is True"),
         ({"llm": None}, TypeError, "llm is None"),
@@ -315,3 +319,107 @@ def test_reply_objects_can_be_scripted(drive: Drive) -> None:
         "done",
         "parse_error",
     }
+
+
+def test_a_state_that_cannot_be_appended_to_is_refused() -> None:
+    class Fixed:
+        max_steps = 3
+        steps = ()
+
+    with pytest.raises(TypeError, match="make it a list"):
+        composable_loop(llm=MockLLMBackend([DONE]), tools=[], task="go", state=Fixed())  # type: ignore[arg-type]
+
+
+def test_native_mode_with_a_model_that_has_none_is_refused() -> None:
+    run = composable_loop(llm=MockLLMBackend(["x"]), tools=[], task="go", config=LoopConfig(tool_mode="native"))
+    with pytest.raises(ValueError, match="takes no native tool calls; use 'auto'"):
+        list(run)
+
+
+def test_a_run_is_freed_at_once_also_after_errors_the_backend_keeps() -> None:
+    from looplet.errors import MalformedReply
+
+    watcher = Recorder()
+    llm = MockLLMBackend([MalformedReply("kept by the script"), adding(1), DONE])
+    gc.disable()
+    try:
+        for _ in composable_loop(llm=llm, tools=[add], task="go", hooks=[watcher]):
+            break
+        assert isinstance(watcher.events[-1], RunFinished)
+    finally:
+        gc.enable()
+
+
+def test_a_finished_run_leaves_no_cycle_behind() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        list(composable_loop(llm=MockLLMBackend([adding(1), DONE]), tools=[add], task="go"))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_what_a_tool_did_is_a_step_even_when_a_hook_raises_over_it(drive: Drive) -> None:
+    class Raises:
+        def post_dispatch(self, state: Any, log: Any, tool_call: Any, tool_result: Any, step: int) -> None:
+            raise ValueError("hook down")
+
+    seen = []
+    run = composable_loop(llm=MockLLMBackend([adding(1), DONE]), tools=[add], task="go", hooks=[Raises()])
+    with pytest.raises(ValueError, match="hook down"):
+        seen.extend(run)
+    assert [step.tool_result.data for step in run.result.steps] == [2]
+
+
+def test_an_interrupt_ends_the_run_as_cancelled() -> None:
+    class Interrupts:
+        def post_dispatch(self, state: Any, log: Any, tool_call: Any, tool_result: Any, step: int) -> None:
+            raise KeyboardInterrupt
+
+    run = composable_loop(llm=MockLLMBackend([adding(1), DONE]), tools=[add], task="go", hooks=[Interrupts()])
+    with pytest.raises(KeyboardInterrupt):
+        list(run)
+    assert run.result.stop_reason == "cancelled"
+
+
+class FailingJournal:
+    """A journal that cannot write its last line."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def filter_prompt(self, prompt: Prompt) -> Prompt:
+        return prompt
+
+    def write(self, event: Event) -> None:
+        if isinstance(event, RunFinished):
+            raise OSError("disk full")
+
+    def close(self) -> None:
+        self.closed = True
+        raise OSError("still full")
+
+
+def test_a_failing_journal_does_not_hide_the_users_own_error_and_all_are_closed() -> None:
+    journals = [FailingJournal(), FailingJournal()]
+    run = composable_loop(llm=MockLLMBackend([adding(1), DONE]), tools=[add], task="go", hooks=journals)
+
+    def body() -> None:
+        with run:
+            next(run)
+            raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+        body()
+    assert "ending the run failed, too" in caught.value.__notes__[0]
+    assert all(journal.closed for journal in journals)
+
+
+def test_each_broken_watcher_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def on_event(self, event: Event) -> None:
+            raise ValueError("down")
+
+    list(composable_loop(llm=MockLLMBackend([DONE]), tools=[], task="go", hooks=[Broken(), Broken()]))
+    assert len(caplog.records) == 2

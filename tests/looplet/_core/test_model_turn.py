@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.drive import run_async
 
 from looplet import (
     Capabilities,
     Compact,
+    DefaultState,
     InjectContext,
     LoopConfig,
     MockLLMBackend,
@@ -55,6 +58,12 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return naps
 
 
+class Waiting(MockLLMBackend):
+    """A scripted model whose retries wait as a live one's do."""
+
+    no_sleep = False
+
+
 @tool
 def echo(text: str) -> str:
     """Say it back."""
@@ -62,18 +71,18 @@ def echo(text: str) -> str:
 
 
 def test_a_transient_error_is_retried_with_growing_delays(drive: Drive, slept: list[float]) -> None:
-    result = drive([ServerError("busy"), ServerError("busy"), DONE])
+    result = drive(Waiting([ServerError("busy"), ServerError("busy"), DONE]))
     assert result.output == "42"
     assert 0.25 <= slept[0] <= 0.5 <= slept[1] <= 1.0
 
 
 def test_retry_after_is_obeyed(drive: Drive, slept: list[float]) -> None:
-    assert drive([RateLimited("slow down", retry_after=7.0), DONE]).stop_reason == "done"
+    assert drive(Waiting([RateLimited("slow down", retry_after=7.0), DONE])).stop_reason == "done"
     assert slept == [7.0]
 
 
 def test_a_retry_after_nobody_would_wait_for_ends_the_run(drive: Drive, slept: list[float]) -> None:
-    result = drive([RateLimited("come back tomorrow", retry_after=86_400.0), DONE])
+    result = drive(Waiting([RateLimited("come back tomorrow", retry_after=86_400.0), DONE]))
     assert (result.stop_reason, slept) == ("llm_error", [])
 
 
@@ -317,3 +326,112 @@ def test_text_mode_offers_the_tools_as_plain_text_and_a_schema_where_the_server_
     assert prompt.settings.reply_schema is not None
     branches = prompt.settings.reply_schema["anyOf"]
     assert [branch["properties"]["tool"]["const"] for branch in branches] == ["echo", "done"]
+
+
+def test_preview_prompt_leaves_the_state_for_the_run() -> None:
+    arguments: dict[str, Any] = {"llm": MockLLMBackend([DONE]), "tools": [], "task": "go", "state": DefaultState()}
+    preview_prompt(**arguments)
+    assert len(list(composable_loop(**arguments))) == 1
+
+
+def test_preview_prompt_refuses_async_hooks_in_one_line() -> None:
+    class Async:
+        async def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> None: ...
+
+    with pytest.raises(HookError, match="cannot await an async hook"):
+        preview_prompt(MockLLMBackend([DONE]), "go", [], hooks=[Async()])
+
+
+@pytest.mark.parametrize("answer", [None, "text", {"text": "x"}])
+def test_a_backend_that_answers_with_no_reply_is_told_so(answer: object) -> None:
+    class Wrong:
+        name = "wrong"
+        capabilities = Capabilities()
+
+        def chat(self, prompt: Prompt) -> Any:
+            return answer
+
+    with pytest.raises(TypeError, match=r"chat\(\) returned .*; a backend answers with a looplet Reply"):
+        list(composable_loop(llm=Wrong(), tools=[], task="go"))
+
+
+def test_capabilities_of_the_wrong_kind_are_named() -> None:
+    class Wrong:
+        name = "wrong"
+
+        def capabilities(self) -> Capabilities:
+            return Capabilities()
+
+        def chat(self, prompt: Prompt) -> Reply:
+            return Reply("x")
+
+    with pytest.raises(TypeError, match=r"capabilities of model 'wrong' are a .*; give a Capabilities"):
+        list(composable_loop(llm=Wrong(), tools=[], task="go"))
+
+
+def test_a_sync_chat_that_returns_an_awaitable_works_async_and_is_named_sync() -> None:
+    class Decorated:
+        name = "decorated"
+        capabilities = Capabilities()
+
+        def chat(self, prompt: Prompt) -> Any:
+            async def answer() -> Reply:
+                return Reply("hi")
+
+            return answer()
+
+    assert run_async(Decorated()).output == "hi"
+    with pytest.raises(TypeError, match="returned an awaitable; use async_composable_loop"):
+        list(composable_loop(llm=Decorated(), tools=[], task="go"))
+
+
+def test_capabilities_are_looked_up_off_the_event_loop() -> None:
+    threads: list[bool] = []
+
+    class Slow:
+        name = "slow"
+
+        @property
+        def capabilities(self) -> Capabilities:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return Capabilities()
+
+        def chat(self, prompt: Prompt) -> Reply:
+            return Reply("hi")
+
+    assert run_async(Slow()).output == "hi"
+    assert not any(threads)
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_nothing_to_inject_changes_nothing(drive: Drive, text: str) -> None:
+    llm = MockLLMBackend([ToolCall("echo", {"text": "a"}), DONE])
+    drive(llm, tools=[echo], hooks=[hook(InjectContext(text))])
+    assert [message.role for message in llm.prompts[1].messages] == ["user", "assistant", "tool"]
+
+
+def test_a_blank_unreadable_reply_leaves_a_valid_history(drive: Drive) -> None:
+    llm = MockLLMBackend([MalformedReply("bad", text="  "), DONE])
+    assert drive(llm).output == "42"
+    assert llm.prompts[1].messages[1].content == "(unreadable reply)"
+
+
+def test_the_task_survives_every_compaction(drive: Drive) -> None:
+    class Always:
+        def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Compact:
+            return Compact()
+
+    llm = MockLLMBackend([ToolCall("echo", {"text": "x" * 3000}), ToolCall("echo", {"text": "a"}), DONE])
+    drive(llm, tools=[echo], hooks=[Always()], task="IMPORTANT " * 600)
+    assert all(prompt.messages[0].content == "IMPORTANT " * 600 for prompt in llm.prompts)
+
+
+def test_falling_back_to_text_keeps_roles_alternating(drive: Drive) -> None:
+    llm = MockLLMBackend([ToolCall("echo", {"text": "a"}), ToolsUnsupported("no"), "best"], capabilities=NATIVE)
+    drive(llm, tools=[echo], config=LoopConfig(max_steps=1, final_answer=True))
+    assert [message.role for message in llm.prompts[-1].messages] == ["user", "assistant", "user"]
+
+
+def test_a_negative_retry_after_is_no_wait(drive: Drive, slept: list[float]) -> None:
+    assert drive(Waiting([RateLimited("x", retry_after=-3.0), DONE])).output == "42"
+    assert all(nap == 0.0 for nap in slept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.drive import run_async, run_sync
 
 from looplet import (
     Allow,
@@ -339,3 +340,48 @@ def test_a_tool_knows_its_run_and_tells_watchers_how_far_it_is(drive: Drive) -> 
     assert heard[0] == ("work", "half")
     assert result.steps[0].tool_result.data == ["go", {}]
     assert result.steps[0].tool_result.warnings == ("cold cache",)
+
+
+def test_last_error_is_of_a_step_that_executed(drive: Drive) -> None:
+    """A refused call ran nothing, so the seed's RetryFlakyTool lets the corrected call through."""
+
+    @tool
+    def web_search(query: str) -> str:
+        """Search."""
+        return "found"
+
+    class RetryFlakyTool:
+        def pre_dispatch(self, state: Any, log: Any, tc: Any, step: int) -> Deny | None:
+            return Deny("retry with backoff", retry=True) if state.last_error else None
+
+    result = drive(
+        [ToolCall("web_search"), ToolCall("web_search", {"query": "q"}), DONE],
+        tools=[web_search],
+        hooks=[RetryFlakyTool()],
+    )
+    assert [step.tool_result.error_kind for step in result.steps] == ["validation", None, None]
+
+
+def test_notes_of_replaced_arguments_are_dropped(drive: Drive) -> None:
+    @tool
+    def double(n: int) -> int:
+        """Double."""
+        return 2 * n
+
+    rewrite = Hook(pre_dispatch=lambda state, log, call, step: Allow({"n": 9}) if call.tool == "double" else None)
+    result = drive([ToolCall("double", {"n": "3"}), DONE], tools=[double], hooks=[rewrite])
+    assert (result.steps[0].tool_result.data, result.steps[0].tool_result.warnings) == (18, ())
+
+
+def test_a_blank_rejection_rejects_nothing(drive: Drive) -> None:
+    assert drive([DONE], hooks=[Hook(check_done=lambda state, log, ctx, step: "")]).stop_reason == "done"
+
+
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
+@pytest.mark.parametrize("run", [run_sync, run_async])
+def test_a_hook_that_lets_stop_iteration_out_is_named(error: type[Exception], run: Any) -> None:
+    def raises(state: Any, log: Any, call: Any, step: int) -> None:
+        raise error
+
+    with pytest.raises(HookError, match=rf"Hook.pre_dispatch\(\) raised {error.__name__} at step 1"):
+        run([DONE], hooks=[Hook(pre_dispatch=raises)])
