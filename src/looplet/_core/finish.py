@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from looplet._core.find_calls import without_reasoning
 from looplet._core.model_turn import request
+from looplet._core.parse import parse_reply
 from looplet._core.prompt import say, settings, task_text
 from looplet._core.retry import Attempts
 from looplet._core.tool_turn import answer
@@ -15,6 +17,7 @@ from looplet.result import status_of
 
 if TYPE_CHECKING:
     from looplet.effects import Flow
+    from looplet.messages import Reply
     from looplet.state import RunState
 
 # A run that ended so may go on later; its unexecuted calls stay open in the journal.
@@ -65,9 +68,25 @@ def answer_without_tools(state: RunState) -> Flow[None]:
     state.tools_off, state.stop = True, None
     reply = yield from request(state, Attempts(state.config))
     state.stop = "max_steps"
-    if reply is not None and reply.text.strip():
-        state.output = reply.text.strip()
-        state.conversation.append(Message("assistant", reply.text))
+    if reply is not None:
+        state.output = best_answer(state, reply)
+        state.conversation.append(Message("assistant", reply.text if reply.text.strip() else "(empty reply)"))
+
+
+def best_answer(state: RunState, reply: Reply) -> Any:
+    """The reply's text without its thinking; or what it would have called the done tool with, if it tried to."""
+    parsed = parse_reply(
+        reply,
+        state.tools,
+        state.config.done_tool,
+        text_mode=False,
+        next_id=state.next_call_id,
+        taken=state.call_ids,
+    )
+    for call in (each.call for each in parsed.calls):
+        if call.tool == state.config.done_tool and call.args:
+            return next(iter(call.args.values())) if len(call.args) == 1 else call.args
+    return without_reasoning(reply.text).strip() or None
 
 
 def teardown(state: RunState, reason: str, error: str | None, duration_s: float) -> Flow[None]:
