@@ -6,10 +6,13 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from looplet.types import Step
 
 _ARGUMENT_CHARS = 40
 _VALUE_CHARS = 80
+_UNWRAPPINGS = 5  # one-key dicts inside each other; a dict may hold itself
 # Cc controls, Cf invisible format characters (bidi overrides among them), Cs lone surrogates, Zl/Zp line separators
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -37,19 +40,28 @@ def shorten(text: str, limit: int) -> str:
 
 def summarize(data: Any) -> str:
     """A result in a few words: a list as `N items`, a one-key dict as its value, another dict as `N keys`."""
+    try:
+        return _summary(data)
+    except Exception as error:  # noqa: BLE001  # boundary: a container of the tool's own, any method of which may raise
+        return visible(f"<{type(data).__name__}, unreadable: {type(error).__name__}>")
+
+
+def _summary(data: Any) -> str:
+    for _ in range(_UNWRAPPINGS):
+        if not isinstance(data, dict) or len(data) != 1:
+            break
+        data = next(iter(data.values()))
     if isinstance(data, dict):
-        if len(data) == 1:
-            return summarize(next(iter(data.values())))
         return _count(len(data), "key")
     if isinstance(data, (list, tuple, set, frozenset)):
         return _count(len(data), "item")
-    text = data if isinstance(data, str) else _safe_repr(data)
+    text = data if isinstance(data, str) else _safe(repr, data)
     return shorten(visible(text), _VALUE_CHARS)
 
 
 def pretty_call(tool: str, args: dict[str, Any]) -> str:
     """`search(query='…', limit=3)`, each argument shortened."""
-    shown = ", ".join(f"{visible(str(name))}={_argument(value)}" for name, value in args.items())
+    shown = ", ".join(f"{visible(as_text(name))}={_argument(value)}" for name, value in args.items())
     return f"{visible(tool)}({shown})"
 
 
@@ -57,8 +69,8 @@ def pretty_step(step: Step) -> str:
     result = step.tool_result
     mark, outcome = "✓", summarize(result.data)
     if result.error is not None:
-        mark, outcome = "✗", f"ERROR: {shorten(visible(result.error), 2 * _VALUE_CHARS)}"
-    elif isinstance(result.data, dict) and result.data.get("needs_approval") is True:
+        mark, outcome = "✗", f"ERROR: {shorten(visible(as_text(result.error)), 2 * _VALUE_CHARS)}"
+    elif type(result.data) is dict and result.data.get("needs_approval") is True:
         mark, outcome = "⏸", "awaiting approval"
     call = pretty_call(step.tool_call.tool, step.tool_call.args)
     return f"#{step.number} {mark} {call} → {outcome} [{result.duration_ms:.0f}ms]"
@@ -67,16 +79,21 @@ def pretty_step(step: Step) -> str:
 def _argument(value: Any) -> str:
     if isinstance(value, str):
         return visible(repr(shorten(value, _ARGUMENT_CHARS)))
-    return shorten(visible(_safe_repr(value)), _ARGUMENT_CHARS)
+    return shorten(visible(_safe(repr, value)), _ARGUMENT_CHARS)
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _safe_repr(value: Any) -> str:
-    """`repr()` of a stranger's object may raise; a log line may not."""
+def as_text(value: object) -> str:
+    """`str(value)`, or what went wrong with it."""
+    return _safe(str, value)
+
+
+def _safe(write: Callable[[Any], str], value: object) -> str:
+    """`repr()` and `str()` of a stranger's object may raise; a log line may not."""
     try:
-        return repr(value)
-    except Exception as error:  # noqa: BLE001  # boundary: a tool's own __repr__
-        return f"<{type(value).__name__}, repr failed: {type(error).__name__}>"
+        return write(value)
+    except Exception as error:  # noqa: BLE001  # boundary: a tool's own __repr__ or __str__
+        return f"<{type(value).__name__}, {write.__name__} failed: {type(error).__name__}>"

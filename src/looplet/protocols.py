@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
     from looplet.events import Event
-    from looplet.messages import Capabilities, Prompt, Reply, ToolSchema
+    from looplet.messages import Capabilities, Message, Prompt, Reply, ToolSchema
     from looplet.types import Step
 
 
@@ -15,6 +17,8 @@ class Model(Protocol):
 
     `chat` raises `BackendError`s for what the provider does wrong; anything else it raises is a programming error.
     `name` is the model's name. `capabilities` may change between calls (a server that turns out to ignore tools).
+    Two attributes are optional: `is_async = True` says that `chat` must be awaited, `no_sleep = True` that a run need
+    not really wait before it tries a failed request again (a script or a recording).
     """
 
     @property
@@ -52,6 +56,18 @@ class Journal(Protocol):
     def write(self, event: Event) -> None: ...
 
     def close(self) -> None: ...
+
+
+class CompactStrategy(Protocol):
+    """Shortens a conversation. The first message (the task) must stay, and calls must keep their results.
+
+    It returns the new messages; returning them unchanged means that it cannot do more. As a generator it may yield
+    Prompts for the run's model (a summary, say) and is sent a Reply for each.
+    """
+
+    def __call__(
+        self, messages: Sequence[Message], /
+    ) -> Sequence[Message] | Generator[Prompt, Reply, Sequence[Message]]: ...
 
 
 class AgentState(Protocol):

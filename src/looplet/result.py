@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from looplet._pretty import shorten, visible
+from looplet._pretty import as_text, shorten, visible
 from looplet._record import Record
 from looplet.types import Step, Usage
 
@@ -59,8 +59,8 @@ class RunResult(Record):
     @property
     def text(self) -> str:
         """A readable log: the task, one line a step, and how it ended."""
-        lines = [f"task: {shorten(visible(str(self.task)), 200)}"]
+        lines = [f"task: {shorten(visible(as_text(self.task)), 200)}"]
         lines += [step.pretty() for step in self.steps]
-        lines += [f"error: {visible(error)}" for error in self.errors]
-        lines.append(f"ended: {self.stop_reason} ({self.status}); output: {visible(str(self.output))}")
+        lines += [f"error: {visible(as_text(error))}" for error in self.errors]
+        lines.append(f"ended: {self.stop_reason} ({self.status}); output: {visible(as_text(self.output))}")
         return "\n".join(lines)

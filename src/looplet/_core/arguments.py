@@ -38,6 +38,15 @@ def read_json(text: str) -> Any:
     return _clean(_decode(text), MAX_DEPTH)
 
 
+def own_copy(value: Any) -> Any:
+    """A copy of JSON-shaped `value` that shares no dict or list with it; anything else inside is shared."""
+    if isinstance(value, dict):
+        return {key: own_copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [own_copy(item) for item in value]
+    return value
+
+
 def _decode(text: str) -> Any:
     try:
         return json.loads(text)

@@ -1,8 +1,8 @@
 """Check a value against the part of JSON Schema that tool parameters use, coercing where nothing is lost.
 
-Understood: type, properties, required, additionalProperties, enum, const, anyOf, oneOf, allOf, items, local $ref, and
-the bounds on numbers, lengths and items. The rest of a schema is ignored, and nonsense in it too: the schema is the
-developer's, and a call must not fail for it.
+Understood: type, properties, patternProperties, required, additionalProperties, enum, const, anyOf, oneOf, allOf,
+items, local $ref, and the bounds on numbers, lengths and items. The rest of a schema is ignored, and nonsense in it
+too: the schema is the developer's, and a call must not fail for it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any
 
 from looplet._core.coerce import coerce
-from looplet._core.schema_words import IS_A, as_list, describe, did_you_mean, kind_name, kinds_of, show, type_name
+from looplet._core.schema_refs import lookup
+from looplet._core.schema_words import IS_A, as_list, describe, did_you_mean, kinds_of, show, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _MAX_DEPTH = 60
 _MAX_VISITS = 100_000  # alternatives inside alternatives multiply; beyond this a value counts as fitting
@@ -45,6 +46,12 @@ _BOUNDS = (
 )
 _VALUE_WORDS = {"enum", "const", "pattern", *(bound[0] for bound in _BOUNDS)}
 _COMBINING = {"allOf", "anyOf", "oneOf"}
+_NAMES_MORE = {*_COMBINING, "$ref", "patternProperties", "additionalProperties"}  # than `properties` does
+
+
+def takes_only_its_properties(schema: Mapping[str, Any]) -> bool:
+    """Whether a tool's arguments are those in `properties`; unlike JSON Schema, that is so unless it says more."""
+    return schema.get("additionalProperties") is False or _NAMES_MORE.isdisjoint(schema)
 
 
 class Check:
@@ -59,7 +66,7 @@ class Check:
     def arguments(self, args: dict[str, Any]) -> dict[str, Any]:
         """Check the arguments of a call; the very same object comes back when nothing had to change."""
         schema = self._resolve(self.root)
-        if isinstance(schema, dict) and "additionalProperties" not in schema:
+        if isinstance(schema, dict) and takes_only_its_properties(schema):
             schema = schema | {"additionalProperties": False}
         fitted: dict[str, Any] = self.fit(args, schema, "")
         return fitted if self.notes else args
@@ -92,7 +99,7 @@ class Check:
             reference = schema.get("$ref") if isinstance(schema, dict) else None
             if reference is None:
                 return schema
-            schema = _lookup(self.root, reference)
+            schema = lookup(self.root, reference)
         return True
 
     def _problem(self, where: str, text: str) -> None:
@@ -107,7 +114,7 @@ class Check:
             if coerced is not None:
                 self.notes.append(f"{where!r}: {describe(value)} was read as {describe(coerced)}.")
                 return coerced, True
-        wanted = " or ".join(map(kind_name, kinds))
+        wanted = " or ".join(kinds)
         self._problem(where, f"expected {wanted}, got {describe(value)}")
         return value, False
 
@@ -159,15 +166,17 @@ class Check:
         fitted: dict[str, Any] = {}
         for name, item in value.items():
             inner = f"{where}.{name}" if where else str(name)
-            if name not in known and others is False:
+            part = known[name] if name in known else _pattern_schema(name, schema, others)
+            if part is False and name not in known:
                 self._unexpected(name, where, known)
             elif item is None and name in known and name not in required and not self._accepts_null(known[name]):
                 self.notes.append(f"{inner!r}: null for an optional argument was left out.")
             else:
-                fitted[name] = self.fit(item, known.get(name, others), inner, depth)
+                fitted[name] = self.fit(item, part, inner, depth)
         for name in required:
             if name not in value:
-                self.problems.append(f"Missing argument {name!r}{_inside(where)} ({type_name(known.get(name))})")
+                kind = type_name(known.get(name), self.root)
+                self.problems.append(f"Missing argument {name!r}{_inside(where)} ({kind})")
         return fitted
 
     def _accepts_null(self, schema: Any) -> bool:
@@ -184,20 +193,18 @@ class Check:
         return [self.fit(item, schema["items"], f"{where}[{index}]", depth) for index, item in enumerate(value)]
 
 
+def _pattern_schema(name: object, schema: dict[str, Any], others: Any) -> Any:
+    """What `patternProperties` says of a name, else `others`."""
+    patterns = schema.get("patternProperties")
+    if isinstance(patterns, dict) and isinstance(name, str):
+        for pattern, part in patterns.items():
+            if isinstance(pattern, str) and _matches(pattern, name):
+                return part
+    return others
+
+
 def _inside(where: str) -> str:
     return f" in {where!r}" if where else ""
-
-
-def _lookup(root: Any, reference: Any) -> Any:
-    """The part of `root` that `#/$defs/Name` points to; True, which allows everything, when there is none."""
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return True
-    for part in reference[1:].split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(root, dict) or name not in root:
-            return True
-        root = root[name]
-    return root
 
 
 def _same(value: Any, option: Any) -> bool:

@@ -20,7 +20,10 @@ _UNICODE = re.compile(r"u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?")
 
 
 class Broken(ValueError):
-    """The text stops being JSON at `position`. `keys` are those of every object that was open there."""
+    """The text stops being JSON at `position`.
+
+    `keys` are those of every object that was open there, and of the objects in every list that was.
+    """
 
     def __init__(self, position: int) -> None:
         super().__init__(position)
@@ -97,13 +100,17 @@ def _array(text: str, at: int, depth: int) -> tuple[list[Any], int]:
     if depth > MAX_DEPTH:
         raise Broken(at)
     items: list[Any] = []
-    while True:
-        at = _skip(text, at)
-        if text[at] == "]":
-            return items, at + 1
-        item, at = _value(text, at, depth)
-        items.append(item)
-        at = _separator(text, at, "]")
+    try:
+        while True:
+            at = _skip(text, at)
+            if text[at] == "]":
+                return items, at + 1
+            item, at = _value(text, at, depth)
+            items.append(item)
+            at = _separator(text, at, "]")
+    except Broken as problem:
+        problem.keys.update(*(item for item in items if isinstance(item, dict)))
+        raise
 
 
 def _separator(text: str, at: int, closing: str) -> int:

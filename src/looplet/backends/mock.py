@@ -29,8 +29,10 @@ class MockLLMBackend:
     A response is a string (a text reply), a ToolCall or a list of them (a native turn; empty call ids are filled in),
     a Reply, an exception to raise, or a callable of the prompt that returns one of these. `cycle=True` starts over at
     the end. A script of nothing but strings is a model without native tools, unless `capabilities` says otherwise.
-    `prompts` lists every request.
+    `prompts` lists every request. Between two attempts at one of them a run does not really wait.
     """
+
+    no_sleep = True
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from looplet._core.schema_refs import rebased
 from looplet._record import Record
 from looplet.tools.signature import CONTEXT, REQUIRED, Signature
 
@@ -30,6 +31,13 @@ _TYPES = {kind: kind.__name__ for kind in (str, int, float, bool, list, dict)}
 _WORD = re.compile(r"(\w+)(\?)?(?:\s*:\s+(.+))?", re.DOTALL)  # "int", "int?", "int: how many"
 
 
+_SCHEMA_WORD = re.compile(  # what may stand beside `"type": "object"` in a JSON Schema
+    "type|title|description|default|examples|deprecated|readOnly|writeOnly|enum|const|properties|required|strict|"
+    "additionalProperties|patternProperties|propertyNames|unevaluatedProperties|minProperties|maxProperties|"
+    r"dependentRequired|dependentSchemas|dependencies|definitions|allOf|anyOf|oneOf|not|if|then|else|\$.*|x-.*"
+)
+
+
 class Parameters(Record):
     """`schema` is what the model sees, `converts` makes its JSON what the function is annotated with."""
 
@@ -44,22 +52,41 @@ def declared(parameters: Mapping[str, Any], tool: str) -> Parameters:
             f"tool {tool!r}: parameters is a {type(parameters).__name__}; "
             'give a dict such as {"name": "str"}, a JSON Schema object, or None to read the function'
         )
-    if parameters.get("type") == "object" and (len(parameters) == 1 or isinstance(parameters.get("properties"), dict)):
-        return Parameters({"properties": {}, **parameters})
+    if _is_schema(parameters):
+        said = {word: value for word, value in parameters.items() if value is not None}  # `"required": null`
+        return Parameters({"type": "object", "properties": {}, **said})
     properties: dict[str, Any] = {}
     required: list[str] = []
     converts: dict[str, Callable[[Any], Any]] = {}
+    definitions: dict[str, Any] = {}
     for name, given in parameters.items():
-        properties[name], optional, convert = _declaration(given, tool, name)
+        properties[name], optional, convert = _declaration(given, tool, name, definitions)
         if not optional:
             required.append(name)
         if convert is not None:
             converts[name] = convert
-    return Parameters(_object(properties, required), converts)
+    return Parameters(_object(properties, required) | ({"$defs": definitions} if definitions else {}), converts)
 
 
-def _declaration(given: Any, tool: str, name: str) -> tuple[dict[str, Any], bool, Callable[[Any], Any] | None]:
-    """One parameter: its schema, whether it may be left out, and its conversion."""
+def _is_schema(parameters: Mapping[str, Any]) -> bool:
+    """Whether this is one JSON Schema, and not parameters of which some are called like words of JSON Schema."""
+    properties = parameters.get("properties")
+    if isinstance(properties, dict) and all(isinstance(part, (dict, bool)) for part in properties.values()):
+        return True
+    return (
+        parameters.get("type") == "object"
+        and properties is None
+        and all(_SCHEMA_WORD.fullmatch(word) for word in parameters)
+    )
+
+
+def _declaration(
+    given: Any, tool: str, name: str, definitions: dict[str, Any]
+) -> tuple[dict[str, Any], bool, Callable[[Any], Any] | None]:
+    """One parameter: its schema, whether it may be left out, and its conversion.
+
+    What the schema refers to is added to `definitions`: references start at the root of all parameters.
+    """
     if isinstance(given, str):
         match = _WORD.fullmatch(given.strip())
         if match is None or match.group(1) not in _WORDS:
@@ -67,7 +94,7 @@ def _declaration(given: Any, tool: str, name: str) -> tuple[dict[str, Any], bool
         word, optional, text = match.groups()
         return _WORDS[word] | ({"description": text.strip()} if text else {}), bool(optional), None
     if isinstance(given, dict):
-        return given, False, None
+        return rebased(given, name, f"/properties/{name}", definitions), False, None
     if isinstance(given, type) and given in _TYPES:
         return dict(_WORDS[_TYPES[given]]), False, None
     from looplet.tools.schema import Shapes  # annotations need `typing`'s machinery, words do not
@@ -77,7 +104,7 @@ def _declaration(given: Any, tool: str, name: str) -> tuple[dict[str, Any], bool
         shape = shapes.of(given)
     except TypeError as error:
         raise TypeError(f"tool {tool!r}, parameter {name!r}: {error}; use a type word such as 'str'") from error
-    schema = shape.schema | ({"$defs": shapes.defs} if shapes.defs else {})
+    schema = rebased(shape.schema | {"$defs": shapes.defs}, name, f"/properties/{name}", definitions)
     return schema, {"type": "null"} in schema.get("anyOf", ()), shape.convert
 
 

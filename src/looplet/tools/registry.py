@@ -68,7 +68,7 @@ class BaseToolRegistry:
         if isinstance(checked, ToolResult):
             return checked
         valid, notes = checked
-        result = _wait_for(execute(self._tools[valid.tool], valid, context))
+        result = _wait_for(execute(self._tools[valid.tool], valid, context and context.for_call()))
         return result.replace(warnings=(*notes, *result.warnings)) if notes else result
 
     def __contains__(self, name: object) -> bool:

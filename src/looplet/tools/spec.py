@@ -6,6 +6,7 @@ import re
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
+from looplet._core.check_schema import takes_only_its_properties
 from looplet.messages import ToolSchema
 from looplet.tools.parameters import declared, description_of, from_signature
 from looplet.tools.signature import CONTEXT, REQUIRED, Signature, read_signature
@@ -46,6 +47,8 @@ class ToolSpec:
                 f"tool {name!r}: execute is {execute!r}; give the function to run, execute=lambda *, x: ..."
             )
         signature = read_signature(execute)
+        if parameters is None:
+            _check_bound(name, signature)
         read = from_signature(execute, signature, name) if parameters is None else declared(parameters, name)
         self.execute = execute
         self.schema = ToolSchema(name, description or description_of(execute), read.schema)
@@ -135,6 +138,16 @@ def check_name(name: object) -> None:
         raise ValueError(f"tool name {name!r}: use 1 to 64 letters, digits, '_' or '-'")
 
 
+def _check_bound(name: str, signature: Signature | None) -> None:
+    """Refuse a method in its class: it has no object yet, and no model could give it one."""
+    first = signature.names[0] if signature is not None and signature.names else ""
+    if first in ("self", "cls"):
+        raise TypeError(
+            f"tool {name!r}: its first parameter is {first!r}, so it is a method without its object; "
+            f"register the bound method: tool(A().{name})"
+        )
+
+
 def _check_fit(name: str, signature: Signature, schema: Mapping[str, Any]) -> None:
     """Refuse at once a function that cannot take the declared arguments: every call would fail."""
     if signature.positional_only:
@@ -151,7 +164,7 @@ def _check_fit(name: str, signature: Signature, schema: Mapping[str, Any]) -> No
         for parameter in signature.parameters
         if parameter.default is REQUIRED and parameter.name not in offered and parameter.name != CONTEXT
     ]
-    if unfilled and schema.get("additionalProperties") is not True:
+    if unfilled and takes_only_its_properties(schema):
         raise TypeError(f"tool {name!r}: the function needs {unfilled[0]!r}, which its parameters do not declare")
 
 
