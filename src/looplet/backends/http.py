@@ -143,9 +143,11 @@ class _Exchange:
         connection.request(self._method, self._target, self._body or None, self._headers)
         response = connection.getresponse()
         parts = []
-        while chunk := response.read1(_CHUNK):
-            parts.append(chunk)
+        while not response.isclosed():  # from Python 3.13 on, the last byte may close the socket, too
             sock.settimeout(self.seconds_left())
+            parts.append(response.read1(_CHUNK))
+            if not parts[-1]:
+                break
         missing = response.length
         response.close()  # `http.client` allows no further request before that
         if missing:
