@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
+
+if TYPE_CHECKING:
+    from looplet.protocols import CompactStrategy
 
 
 class InjectContext(Record):
@@ -17,7 +20,17 @@ class InjectContext(Record):
 
 
 class Compact(Record):
-    """Shorten the conversation before this prompt is sent (pre_prompt)."""
+    """Shorten the conversation before this prompt is sent (pre_prompt), with `strategy` or in the built-in way.
+
+    A strategy (`protocols.CompactStrategy`) is called with the messages and returns fewer or shorter ones; as a
+    generator it may yield Prompts, each of which is answered by a Reply of the run's model.
+    """
+
+    strategy: CompactStrategy | None = None
+
+    def __post_init__(self) -> None:
+        if self.strategy is not None and not callable(self.strategy):
+            raise TypeError(f"Compact(strategy={self.strategy!r}): give a function of messages, or None")
 
 
 class Stop(Record):

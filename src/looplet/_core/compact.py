@@ -2,32 +2,88 @@
 
 from __future__ import annotations
 
+from types import GeneratorType
 from typing import TYPE_CHECKING
 
+from looplet._core.exchange import exchange, failed
 from looplet._core.to_text import to_text
 from looplet.effects import emit
+from looplet.errors import BackendError, HookError
 from looplet.events import Compacted
 from looplet.messages import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
     from looplet.effects import Flow
+    from looplet.messages import Prompt, Reply
+    from looplet.protocols import CompactStrategy
     from looplet.state import RunState
 
 _CUT_ABOVE_CHARS = 1_000
 
 
-def compact(state: RunState) -> Flow[bool]:
-    """Drop the oldest turns until about half is left; False when nothing more can go."""
+def compact(state: RunState, strategy: CompactStrategy | None = None) -> Flow[bool]:
+    """Shorten the conversation with `strategy`, else by dropping its oldest turns; False when nothing more can go."""
     before = state.conversation
-    after = shorter(before)
+    after = (yield from apply(state, strategy)) if strategy is not None else shorter(before)
     if after is None:
         return False
     kept = {id(message) for message in after}
-    dropped = tuple(str(message.content) for message in before if id(message) not in kept)
+    dropped = tuple(message.content for message in before if id(message) not in kept)
     state.conversation = after
     state.unsent = len(after)
     yield from emit(Compacted(len(before), len(after), dropped))
     return True
+
+
+def apply(state: RunState, strategy: CompactStrategy) -> Flow[list[Message] | None]:
+    """What a strategy of the user's makes of the conversation; None when it is no shorter."""
+    before = state.conversation
+    answer = strategy(tuple(before))
+    if isinstance(answer, GeneratorType):
+        answer = yield from converse(state, answer)
+    after: list[Message] = list(answer)  # type: ignore[arg-type]  # not a generator any more
+    if problem := what_is_wrong(before, after):
+        name = getattr(strategy, "__name__", type(strategy).__name__)
+        raise HookError(f"the compaction strategy {name} {problem}")
+    return after if sum(map(size, after)) < sum(map(size, before)) else None
+
+
+def converse(state: RunState, asking: Generator[Prompt, Reply, Sequence[Message]]) -> Flow[Sequence[Message]]:
+    """Ask the model what the strategy wants to know. A failure is thrown into it; one it does not handle ends it."""
+    try:
+        prompt = next(asking)
+        while True:
+            try:
+                reply = yield from exchange(state, prompt)
+            except BackendError as error:
+                yield from emit(failed(state, error, None))
+                prompt = asking.throw(error)
+            else:
+                prompt = asking.send(reply)
+    except StopIteration as done:
+        messages: Sequence[Message] = done.value
+        return messages
+    except BackendError:
+        return state.conversation
+
+
+def what_is_wrong(before: list[Message], after: list[Message]) -> str | None:
+    """Why a provider, or the user, could not go on with `after`."""
+    if not after or after[0] != before[0]:
+        return "dropped the first message, which is the task"
+    open_calls: list[str] = []
+    for message in after:
+        if message.role != "tool":
+            if open_calls:
+                break
+            open_calls = [call.call_id for call in message.tool_calls]
+        elif message.call_id in open_calls:
+            open_calls.remove(message.call_id)
+        else:
+            return f"kept the result of call {message.call_id!r} without the call"
+    return f"kept call {open_calls[0]!r} without its result" if open_calls else None
 
 
 def shorter(messages: list[Message]) -> list[Message] | None:

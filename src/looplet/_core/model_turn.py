@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from looplet._core.compact import compact
+from looplet._core.exchange import exchange, failed
 from looplet._core.hook_table import ask, impossible
 from looplet._core.parse import parse_reply
 from looplet._core.prompt import as_text_conversation, build_prompt, say, with_text
 from looplet._core.retry import Attempts, delay
 from looplet.decisions import Compact, InjectContext, Stop
-from looplet.effects import call_model, emit, sleep
+from looplet.effects import emit, sleep
 from looplet.errors import (
     BackendError,
-    BackendTimeout,
-    ConnectionFailed,
     ContextOverflow,
     HookError,
     MalformedReply,
     ToolsUnsupported,
 )
-from looplet.events import ModelCalled, ModelFailed, ModelReplied, Noticed
+from looplet.events import Noticed
 from looplet.messages import Message, Prompt, Reply
 
 if TYPE_CHECKING:
@@ -73,16 +72,30 @@ def choose_mode(state: RunState) -> Flow[None]:
 
 
 def shape_prompt(state: RunState) -> Flow[Prompt | None]:
-    """Let `pre_prompt` redact, inject, compact or stop. After a Compact every hook is asked again, once."""
-    prompt, wants_compaction = yield from ask_pre_prompt(state)
-    if wants_compaction and (yield from compact(state)):
+    """Let `pre_prompt` redact, inject, compact or stop; None: the run has stopped.
+
+    After a compaction every hook is asked again, once. A prompt the provider found too long is compacted in any case,
+    by the strategy a hook names or the built-in one.
+    """
+    prompt, wanted = yield from ask_pre_prompt(state)
+    if prompt is None or not (wanted or state.overflowed):
+        return prompt
+    compacted = yield from compact(state, wanted.strategy if wanted else None)
+    if not compacted and state.overflowed and wanted and wanted.strategy:
+        compacted = yield from compact(state)
+    if compacted:
         prompt, _ = yield from ask_pre_prompt(state)
+    elif state.overflowed:
+        state.end(
+            "llm_error", "the prompt is longer than the context window, and nothing is left that could be dropped"
+        )
+        return None
     return prompt
 
 
-def ask_pre_prompt(state: RunState) -> Flow[tuple[Prompt | None, bool]]:
-    """Return the prompt after all hooks (None: one of them stopped the run) and whether one wants compaction."""
-    prompt, wants_compaction = build_prompt(state), False
+def ask_pre_prompt(state: RunState) -> Flow[tuple[Prompt | None, Compact | None]]:
+    """Return the prompt after all hooks (None: one of them stopped the run), and the first wish for compaction."""
+    prompt, wanted = build_prompt(state), None
     for hook in state.hooks.pre_prompt:
         answer = yield from ask(state, "pre_prompt", hook, prompt)
         if isinstance(answer, Prompt):
@@ -90,62 +103,37 @@ def ask_pre_prompt(state: RunState) -> Flow[tuple[Prompt | None, bool]]:
         elif isinstance(answer, InjectContext):
             prompt = with_text(prompt, answer.text)
         elif isinstance(answer, Compact):
-            wants_compaction = True
+            wanted = wanted or answer
         elif isinstance(answer, Stop):
-            return None, False
+            return None, None
         elif isinstance(answer, str):
             raise HookError(
-                f"{hook.name}.pre_prompt() answered a str; return InjectContext(text) to add it to the prompt, "
+                f"{hook.name}.pre_prompt() answered a str: return InjectContext(text) to add it to the prompt, "
                 "or ctx.map_text(function) to change the prompt's own text"
             )
         elif answer is not None:
             raise impossible(state, "pre_prompt", hook, answer, _PROMPT_ANSWERS)
-    return prompt, wants_compaction
+    return prompt, wanted
 
 
 def send(state: RunState, prompt: Prompt, attempts: Attempts) -> Flow[Reply | None]:
     """Make one request. None means that it failed, and that a remedy was applied or the run stopped."""
-    state.call_number += 1
-    sent = state.hooks.filter_prompt(prompt)
-    state.last_prompt = sent
-    state.unsent = len(state.conversation)
-    yield from emit(ModelCalled(state.call_number, sent))
     try:
-        reply, duration_ms = yield from call_model(sent)
-        if not isinstance(reply, Reply):
-            raise TypeError(f"chat() returned {type(reply).__name__}; a backend answers with a looplet Reply")
-    except Exception as error:
-        failure = as_backend_error(error)
-        if failure is None:
-            error.add_note(f"raised by the model {state.model_name!r} at call {state.call_number}; it was not retried")
-            raise
-        yield from mend(state, sent, failure, attempts)
+        reply = yield from exchange(state, prompt)
+    except BackendError as error:
+        yield from mend(state, error, attempts)
         return None
     state.overflowed = False
-    state.spend(reply.usage)
-    yield from emit(ModelReplied(state.call_number, sent, reply, duration_ms))
     return reply
 
 
-def as_backend_error(error: Exception) -> BackendError | None:
-    """The failure as looplet's own error; None for a programming error, which is nobody's to retry."""
-    if isinstance(error, BackendError):
-        return error
-    text = f"{type(error).__name__}: {error}"  # of a backend of the user's own, in Python's words
-    if isinstance(error, TimeoutError):
-        return BackendTimeout(text)
-    if isinstance(error, ConnectionError) or type(error).__name__ == "gaierror":
-        return ConnectionFailed(text)
-    return None
-
-
-def mend(state: RunState, prompt: Prompt, error: BackendError, attempts: Attempts) -> Flow[None]:
+def mend(state: RunState, error: BackendError, attempts: Attempts) -> Flow[None]:
     """Choose and apply the remedy for a failed request, or stop the run."""
     remedy = remedy_for(error, state)
     wait = None
     if remedy and attempts.take(remedy):
         wait = delay(error, attempts.used("retry"), state.run_id) if remedy == "retry" else 0.0
-    yield from emit(ModelFailed(state.call_number, prompt, type(error).__name__, str(error), wait, details_of(error)))
+    yield from emit(failed(state, error, wait))
     if wait is None or remedy is None:
         state.end("parse_error" if remedy == "repair" else "llm_error", f"{type(error).__name__}: {error}")
     elif remedy == "retry":
@@ -156,9 +144,7 @@ def mend(state: RunState, prompt: Prompt, error: BackendError, attempts: Attempt
         state.conversation.append(Message("assistant", error.text if error.text.strip() else "(unreadable reply)"))
         say(state, f"Your last reply could not be read: {error}")
     elif remedy == "compact":
-        state.overflowed = True
-        if not (yield from compact(state)):
-            state.end("llm_error", f"{type(error).__name__}: {error} (nothing is left that could be dropped)")
+        state.overflowed = True  # shape_prompt compacts before the next attempt
 
 
 def remedy_for(error: BackendError, state: RunState) -> Remedy | None:
@@ -170,17 +156,6 @@ def remedy_for(error: BackendError, state: RunState) -> Remedy | None:
     if isinstance(error, ToolsUnsupported):
         return "text_mode" if state.config.tool_mode == "auto" and not state.text_mode else None
     return "retry" if error.retriable else None
-
-
-def details_of(error: BackendError) -> dict[str, Any]:
-    """What a replay needs to raise this error again."""
-    details: dict[str, Any] = {
-        "status": error.status,
-        "retry_after": error.retry_after,
-        "request_id": error.request_id,
-        "retriable": error.retriable,
-    }
-    return details | {"text": error.text} if isinstance(error, MalformedReply) else details
 
 
 def take(state: RunState, reply: Reply, attempts: Attempts) -> list[ParsedCall]:

@@ -365,7 +365,7 @@ def test_what_a_tool_did_is_a_step_even_when_a_hook_raises_over_it(drive: Drive)
         def post_dispatch(self, state: Any, log: Any, tool_call: Any, tool_result: Any, step: int) -> None:
             raise ValueError("hook down")
 
-    seen = []
+    seen: list[Any] = []
     run = composable_loop(llm=MockLLMBackend([adding(1), DONE]), tools=[add], task="go", hooks=[Raises()])
     with pytest.raises(ValueError, match="hook down"):
         seen.extend(run)
