@@ -56,6 +56,32 @@ def test_escapes_bidi_and_lone_surrogates_are_made_visible() -> None:
     assert visible("\x1b[31mred\u202e\ud800") == "\\x1b[31mred\\u202e\\ud800"
 
 
+def test_a_dict_that_holds_itself_or_nests_for_ever_is_counted() -> None:
+    cyclic: dict[str, Any] = {}
+    cyclic["self"] = cyclic
+    deep: dict[str, Any] = {"leaf": 1}
+    for _ in range(3_000):
+        deep = {"inner": deep}
+    for data in (cyclic, deep):
+        assert pretty(data, x=data).endswith(" → 1 key [182ms]")
+
+
+def test_a_container_that_cannot_be_read_is_named() -> None:
+    class Evil(dict[str, Any]):
+        def __len__(self) -> int:
+            raise ValueError("no")
+
+        def get(self, *_: Any) -> Any:
+            raise ValueError("no")
+
+    assert "→ <Evil, unreadable: ValueError> [182ms]" in pretty(Evil(a=1))
+
+
+def test_an_error_that_is_no_text_is_written_out() -> None:
+    number: Any = 42
+    assert pretty(error=number) == "#1 ✗ search() → ERROR: 42 [182ms]"
+
+
 def test_an_object_whose_repr_raises_is_named() -> None:
     class Nasty:
         def __repr__(self) -> str:

@@ -88,7 +88,7 @@ def test_what_ends_too_soon_is_truncated(text: str) -> None:
         read_value(text, 0)
 
 
-def test_the_keys_of_all_open_objects_are_known_where_it_breaks() -> None:
+def test_the_keys_of_open_objects_and_of_those_in_open_lists_are_known_where_it_breaks() -> None:
     with pytest.raises(Broken) as caught:
-        read_value('[{"closed": 1}, {"tool": {"args": @}}]', 0)
-    assert caught.value.keys == {"tool", "args"}
+        read_value('[{"listed": {"inner": 1}}, {"tool": {"args": @}}]', 0)
+    assert caught.value.keys == {"listed", "tool", "args"}

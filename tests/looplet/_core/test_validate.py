@@ -66,7 +66,7 @@ def test_the_refusal_says_what_was_expected_and_what_was_given() -> None:
     assert isinstance(checked, ToolResult)
     assert checked.error == (
         "act was not run. Unexpected argument 'nmae'. Did you mean 'name'? Missing argument 'name' (string). "
-        'Expected: name (string), age (integer, optional). Given: {"nmae":"Bob"}'
+        'Expected: {name: string, age: integer (optional)}. Given: {"nmae":"Bob"}'
     )
 
 
@@ -87,9 +87,9 @@ def test_a_tool_without_parameters_expects_none() -> None:
         ("3.5", INTEGER, "'x': expected integer, got string \"3.5\"."),
         ("abc", NUMBER, "'x': expected number, got string \"abc\"."),
         ("1e999", NUMBER, "'x': expected number, got string \"1e999\"."),
-        ("abc", ARRAY, "'x': expected list, got string \"abc\"."),
-        ("[1", ARRAY, "'x': expected list, got string \"[1\"."),
-        ("[NaN]", ARRAY, "'x': expected list, got string \"[NaN]\"."),
+        ("abc", ARRAY, "'x': expected array, got string \"abc\"."),
+        ("[1", ARRAY, "'x': expected array, got string \"[1\"."),
+        ("[NaN]", ARRAY, "'x': expected array, got string \"[NaN]\"."),
         ("abc", {"type": ["integer", "null"]}, "'x': expected integer or null, got string \"abc\"."),
         (
             "re",
@@ -104,12 +104,22 @@ def test_a_tool_without_parameters_expects_none() -> None:
         (5, INTEGER | {"exclusiveMaximum": 5}, "'x': expected less than 5, got integer 5."),
         ("", STRING | {"minLength": 1}, "'x': expected at least 1 characters, got string \"\"."),
         ("abc", STRING | {"maxLength": 2}, "'x': expected at most 2 characters, got string \"abc\"."),
-        ([], ARRAY | {"minItems": 1}, "'x': expected at least 1 items, got list []."),
-        ([1, 2], ARRAY | {"maxItems": 1}, "'x': expected at most 1 items, got list [1,2]."),
+        ([], ARRAY | {"minItems": 1}, "'x': expected at least 1 items, got array []."),
+        ([1, 2], ARRAY | {"maxItems": 1}, "'x': expected at most 1 items, got array [1,2]."),
         ("a1", STRING | {"pattern": "^[a-z]+$"}, "'x': expected text that matches '^[a-z]+$', got string \"a1\"."),
         ([1, "b"], ARRAY | {"items": INTEGER}, "'x[1]': expected integer, got string \"b\"."),
         ({"name": 1}, NAMED, "'x.name': expected string, got integer 1."),
         ({}, NAMED, "Missing argument 'name' in 'x' (string)."),
+        (
+            {"x-a": "b"},
+            {"patternProperties": {"^y": {}, "^x-": INTEGER}, "additionalProperties": False},
+            "'x.x-a': expected integer, got string \"b\".",
+        ),
+        (
+            {"y": 1},
+            {"patternProperties": {"^x-": {}}, "additionalProperties": False},
+            "Unexpected argument 'y' in 'x'.",
+        ),
         ({"name": "a", "b": 1}, NAMED | {"additionalProperties": False}, "Unexpected argument 'b' in 'x'."),
         ({"a": "b"}, OBJECT | {"additionalProperties": INTEGER}, "'x.a': expected integer, got string \"b\"."),
         (
@@ -133,7 +143,7 @@ def test_a_value_that_does_not_fit_is_named_with_what_was_expected(value: Any, s
         (3.0, INTEGER, 3, "'x': number 3.0 was read as integer 3."),
         ("2.5", NUMBER, 2.5, "'x': string \"2.5\" was read as number 2.5."),
         ("True", BOOLEAN, True, "'x': string \"True\" was read as boolean true."),
-        ("[1, 2]", ARRAY, [1, 2], "'x': string \"[1, 2]\" was read as list [1,2]."),
+        ("[1, 2]", ARRAY, [1, 2], "'x': string \"[1, 2]\" was read as array [1,2]."),
         (
             '{"name": "a"}',
             NAMED,
@@ -160,6 +170,7 @@ def test_a_coercion_that_loses_nothing_is_made_and_noted(value: Any, schema: Any
         (3, NUMBER),
         ("2020-01-01", STRING | {"format": "date"}),
         ("x", STRING | {"pattern": "(?P<broken"}),
+        ({"a": 1}, {"patternProperties": {"(?P<broken": {}}, "additionalProperties": False}),
         ({"any": [1]}, {}),
         ({"any": [1]}, True),
         ({"name": "a", "extra": 1}, NAMED),
@@ -194,6 +205,23 @@ def test_unexpected_arguments_are_allowed_where_the_schema_says_so() -> None:
         ToolCall("act", {"a": 1}),
         ("'a': string \"1\" was read as integer 1.",),
     )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"allOf": [{"properties": {"a": INTEGER}, "required": ["a"]}]},
+        {"anyOf": [{"properties": {"a": INTEGER}}, {"properties": {"b": INTEGER}}]},
+        {"oneOf": [{"properties": {"a": INTEGER}}]},
+        {"patternProperties": {"^[a-z]$": INTEGER}},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_arguments_named_elsewhere_than_in_properties_are_allowed(more: dict[str, Any]) -> None:
+    call = ToolCall("act", {"a": 1})
+    assert validate(call, {"act": FakeTool("act", {"type": "object", **more})}) == (call, ())
+    if "anyOf" not in more:  # its second alternative says nothing of `a`
+        assert refusal({"a": "b"}, {"type": "object", **more}) == "'a': expected integer, got string \"b\"."
 
 
 def test_many_problems_are_summed_up() -> None:

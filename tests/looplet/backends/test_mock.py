@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from looplet import composable_loop
 from looplet.backends import MockLLMBackend, openai_wire
 from looplet.errors import RateLimited, ScriptError
 from looplet.messages import Capabilities, Message, Prompt, RawCall, Reply
@@ -185,3 +186,11 @@ def test_threads_get_each_response_once() -> None:
         texts = list(pool.map(lambda _: mock.chat(HELLO).text, range(200)))
     assert sorted(texts, key=int) == [str(number) for number in range(200)]
     mock.assert_complete()
+
+
+def test_a_scripted_provider_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr("looplet._drivers.sync.time.sleep", naps.append)
+    script = MockLLMBackend([RateLimited("wait", retry_after=7), ToolCall("done", {"answer": "ok"})])
+    assert len(list(composable_loop(llm=script, tools=[], task="go"))) == 1
+    assert naps == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.strategies import JSON, patient
 from looplet.errors import BackendTimeout, ConnectionFailed, RateLimited, ToolValidationError
 from looplet.tools.context import ToolContext
 from looplet.tools.execute import execute
+from looplet.tools.registry import BaseToolRegistry
 from looplet.tools.spec import ToolSpec
 from looplet.types import ErrorKind, ToolCall, ToolResult
 
@@ -71,6 +73,9 @@ def test_arguments_are_given_by_name() -> None:
         (SystemExit(2), "SystemExit: 2", ErrorKind.EXECUTION, False),
         (ToolValidationError("which?"), "ToolValidationError: which?", ErrorKind.VALIDATION, False),
         (TimeoutError("late"), "TimeoutError: late", ErrorKind.TIMEOUT, True),
+        (socket.gaierror("no such host"), "gaierror: no such host", ErrorKind.NETWORK, True),
+        (socket.herror("no such host"), "herror: no such host", ErrorKind.NETWORK, True),
+        (FileNotFoundError("x"), "FileNotFoundError: x", ErrorKind.EXECUTION, False),
         (ConnectionResetError("gone"), "ConnectionResetError: gone", ErrorKind.NETWORK, True),
         (BackendTimeout("late"), "BackendTimeout: late", ErrorKind.TIMEOUT, True),
         (ConnectionFailed("gone"), "ConnectionFailed: gone", ErrorKind.NETWORK, True),
@@ -92,10 +97,69 @@ def test_a_tool_that_raises_stopiteration_is_an_error_result() -> None:
     assert run(raising(StopIteration(1))).error == "StopIteration: 1"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()], ids=repr)
-def test_interruption_and_cancellation_pass_through(error: BaseException) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit()], ids=repr)
+@pytest.mark.parametrize("failing", [raising, raising_later], ids=["sync", "async"])
+def test_interruption_passes_through(failing: Any, error: BaseException) -> None:
     with pytest.raises(type(error)):
-        run(raising(error))
+        run(failing(error))
+
+
+async def waits_for_what_is_cancelled() -> None:
+    task = asyncio.create_task(asyncio.sleep(9))
+    task.cancel()
+    await task
+
+
+@pytest.mark.parametrize(
+    "act",
+    [raising(asyncio.CancelledError()), raising_later(asyncio.CancelledError()), waits_for_what_is_cancelled],
+    ids=["sync", "async", "task"],
+)
+def test_a_cancellation_that_begins_inside_the_tool_is_its_failure(act: Any) -> None:
+    result = run(act)
+    assert result.error == "CancelledError (the tool was not cancelled itself: something it waited for was)"
+    assert (result.error_kind, result.error_retriable) == (ErrorKind.CANCELLED, False)
+
+
+def test_a_cancellation_of_the_run_passes_through() -> None:
+    started = asyncio.Event()
+
+    async def act() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    def at_once() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        raise asyncio.CancelledError
+
+    async def call(function: Any) -> object:
+        result = execute(ToolSpec("act", execute=function), ToolCall("act"))
+        return result if isinstance(result, ToolResult) else await result
+
+    async def main() -> None:
+        outer = asyncio.create_task(call(act))
+        await started.wait()
+        outer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await outer
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(call(at_once))
+
+    asyncio.run(main())
+
+
+def test_a_tool_cannot_change_what_the_call_was() -> None:
+    call = ToolCall("act", {"items": [1, {"a": [2]}], "name": "n"})
+
+    def act(items: list[Any], name: str) -> int:
+        items[1]["a"].clear()
+        items.clear()
+        return len(items)
+
+    execute(ToolSpec("act", parameters={"items": "list", "name": "str"}, execute=act), call)
+    assert call.args == {"items": [1, {"a": [2]}], "name": "n"}
 
 
 def test_a_very_long_error_is_cut() -> None:
@@ -148,6 +212,14 @@ def test_a_result_the_tool_made_itself_passes_through() -> None:
     assert measured.duration_ms > 0
 
 
+def test_a_result_the_tool_made_itself_can_be_written_to_a_trace() -> None:
+    wrong: Any = {"error": KeyError("x"), "error_kind": "weird"}
+    result = run(lambda: ToolResult("other", **wrong))
+    assert (result.tool, result.error, result.error_kind) == ("act", "KeyError: 'x'", ErrorKind.EXECUTION)
+    word: Any = "timeout"
+    assert run(lambda: ToolResult("act", error="late", error_kind=word)).error_kind is ErrorKind.TIMEOUT
+
+
 def test_warnings_of_a_call_stand_beside_its_own_result_only() -> None:
     shared = ToolContext(task="t")
 
@@ -155,7 +227,9 @@ def test_warnings_of_a_call_stand_beside_its_own_result_only() -> None:
         ctx.warn(text)
         return str(ctx.task)
 
-    first, second = run(act, shared, text="one"), run(act, shared, text="two")
+    registry = BaseToolRegistry()
+    registry.register(ToolSpec("act", parameters={"text": "str"}, execute=act))
+    first, second = (registry.dispatch(ToolCall("act", {"text": text}), shared) for text in ("one", "two"))
     assert (first.warnings, second.warnings) == (("one",), ("two",))
     assert first.data == "t"
     assert shared.warnings == []

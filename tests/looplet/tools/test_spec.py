@@ -3,18 +3,25 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from looplet._core.validate import validate
 from looplet.tools.context import ToolContext
 from looplet.tools.spec import FunctionTool, ToolSpec, tool
+from looplet.types import ToolCall, ToolResult
 
 
 @dataclass
 class Point:
     x: int
+
+
+@dataclass
+class Tree:
+    branches: list[Tree] = field(default_factory=list)
 
 
 def spec(parameters: Any, execute: Any = lambda **_: None) -> ToolSpec:
@@ -55,16 +62,59 @@ class TestDeclaredParameters:
         [
             {"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]},
             {"type": "object", "properties": {}, "additionalProperties": True},
+            {"type": "object", "properties": {"type": {"type": "string"}, "any": True}},
         ],
     )
     def test_a_json_schema_is_taken_as_it_is(self, parameters: dict[str, Any]) -> None:
         assert spec(parameters).parameters == parameters
 
-    def test_a_schema_of_an_object_without_properties_has_none(self) -> None:
-        assert spec({"type": "object"}).parameters == {"type": "object", "properties": {}}
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {},
+            {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "noargs", "x-order": 1},
+            {"additionalProperties": {"type": "integer"}},
+            {"description": "str", "allOf": []},
+        ],
+    )
+    def test_a_schema_of_an_object_without_properties_has_none(self, said: dict[str, Any]) -> None:
+        assert spec({"type": "object", **said}).parameters == {"type": "object", "properties": {}, **said}
 
-    def test_a_parameter_may_be_called_type(self) -> None:
-        assert spec({"type": "str"}).parameters["properties"] == {"type": {"type": "string"}}
+    def test_a_schema_need_not_say_that_it_is_an_object(self) -> None:
+        said = {"properties": {"x": {"type": "string"}}, "required": ["x"]}
+        assert spec(said).parameters == {"type": "object", **said}
+
+    def test_null_in_a_schema_is_nothing_said(self) -> None:
+        said = {"type": "object", "properties": None, "required": None}
+        assert spec(said).parameters == {"type": "object", "properties": {}}
+
+    @pytest.mark.parametrize("word", ["type", "properties", "required", "title"])
+    def test_a_parameter_may_be_called_like_a_word_of_json_schema(self, word: str) -> None:
+        assert spec({word: "str"}).parameters["properties"] == {word: {"type": "string"}}
+        assert spec({word: {"type": "string"}}).parameters["properties"] == {word: {"type": "string"}}
+        both = spec({"type": "object", word: "str", "count": "int"}).parameters["properties"]
+        assert list(both) == list(dict.fromkeys(["type", word, "count"]))
+
+    @pytest.mark.parametrize("more", [{"anyOf": [{"properties": {"x": {}}}]}, {"patternProperties": {"^x": {}}}])
+    def test_a_schema_may_declare_arguments_elsewhere_than_in_properties(self, more: dict[str, Any]) -> None:
+        assert spec({"type": "object", **more}, lambda *, x: x).run({"x": 1}, ToolContext()) == 1
+
+    def test_definitions_stand_where_references_look_for_them(self) -> None:
+        node = {"$ref": "#/$defs/Node"}
+        given = {"$defs": {"Node": {"type": "object", "properties": {"next": node}}}, **node}
+        made = spec({"first": given, "again": {"type": "array", "items": {"$ref": "#"}}, "tree": Tree})
+        assert made.parameters["properties"] == {
+            "first": {"$ref": "#/$defs/first.Node"},
+            "again": {"type": "array", "items": {"$ref": "#/properties/again"}},
+            "tree": {"$ref": "#/$defs/tree.Tree"},
+        }
+        definitions = made.parameters["$defs"]
+        assert definitions["first.Node"]["properties"] == {"next": {"$ref": "#/$defs/first.Node"}}
+        assert definitions["tree.Tree"]["properties"]["branches"]["items"] == {"$ref": "#/$defs/tree.Tree"}
+        tools = {"act": made}
+        fits = validate(ToolCall("act", {"first": {}, "again": [[]], "tree": {}}), tools)
+        assert not isinstance(fits, ToolResult)
+        assert isinstance(validate(ToolCall("act", {"first": {"next": 1}, "again": [], "tree": {}}), tools), ToolResult)
 
     def test_a_python_class_is_converted_to(self) -> None:
         made = spec({"point": Point}, lambda *, point: point)
@@ -182,6 +232,22 @@ class TestErrors:
 
         with pytest.raises(TypeError, match=r"tool 'act': x can only be given by position; .* remove the '/'"):
             tool(act)
+
+    def test_a_method_without_its_object_is_refused(self) -> None:
+        class Shop:
+            def find(self, query: str) -> str:
+                return query
+
+        def make(cls: type, query: str) -> str:
+            return query
+
+        for function, first in ((Shop.find, "self"), (functools.partial(make), "cls")):
+            with pytest.raises(
+                TypeError,
+                match=rf"'find': its first parameter is '{first}', .*; register the bound method: tool\(A\(\)\.find\)",
+            ):
+                tool(name="find")(function)
+        assert tool(Shop().find).parameters["required"] == ["query"]
 
     def test_a_function_without_name_needs_one(self) -> None:
         for nameless in (lambda: None, functools.partial(print)):
