@@ -12,7 +12,7 @@ from looplet._drivers.performer import Announcer, Ports
 from looplet._record import Record
 from looplet.backends.adapter import adapt
 from looplet.config import DEFAULT_MAX_STEPS, LoopConfig, whole
-from looplet.events import ToolProgress
+from looplet.events import ModelChunk, ToolProgress
 from looplet.messages import Capabilities
 from looplet.state import DefaultState, RunState
 from looplet.tools.context import ToolContext
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias
 
+    from looplet.messages import Prompt
     from looplet.protocols import AgentState, Model
     from looplet.tools.registry import BaseToolRegistry
     from looplet.tools.spec import ToolSpec
@@ -83,8 +84,36 @@ def bind(
         )
         return execute(tools[call.tool], call, context)
 
+    chat = chatting(model, config, announcer)
     sleeps = not getattr(model, "no_sleep", False)
-    return state, Ports(model.chat, look, run_tool, announcer, chat_is_async, sleeps), view
+    return state, Ports(chat, look, run_tool, announcer, chat_is_async, sleeps), view
+
+
+def chatting(model: Model, config: LoopConfig, announcer: Announcer) -> Callable[[Prompt, int], Any]:
+    """How this run makes a request: whole, or in pieces that watchers see."""
+    if not config.stream:
+        return lambda prompt, _call: model.chat(prompt)
+    stream = getattr(model, "stream", None)
+
+    def pieces(prompt: Prompt, call: int) -> Any:
+        def on_chunk(text: str, reasoning: bool = False) -> None:
+            announcer.show(ModelChunk(call, text, reasoning))
+
+        return stream(prompt, on_chunk) if stream is not None else in_one_piece(model.chat(prompt), on_chunk)
+
+    return pieces
+
+
+def in_one_piece(reply: Any, on_chunk: Callable[[str], None]) -> Any:
+    """The reply of a model that cannot stream, shown when it is there."""
+    if hasattr(reply, "__await__"):
+
+        async def later() -> Any:
+            return in_one_piece(await reply, on_chunk)
+
+        return later()
+    on_chunk(reply.text)
+    return reply
 
 
 def checked_config(asked: Asked) -> LoopConfig:

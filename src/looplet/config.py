@@ -23,6 +23,7 @@ class LoopConfig(Record):
     retries         further attempts after a transient provider error, per turn
     repairs         further attempts after a reply without a usable call, per turn
     result_chars    a tool result longer than this is shown to the model as its head and tail
+    stream          show replies to watchers as they are generated (`ModelChunk` events)
     final_answer    at the step cap, ask once more, without tools, for the best answer so far
     """
 
@@ -38,6 +39,7 @@ class LoopConfig(Record):
     result_chars: int = 20_000
     final_answer: bool = False
     extra: dict[str, Any] = {}
+    stream: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, with ValueError or TypeError."""
@@ -54,8 +56,9 @@ class LoopConfig(Record):
             raise ValueError(f"LoopConfig(done_tool={self.done_tool!r}): give a tool name of letters, digits, _ and -")
         if not isinstance(self.extra, dict):
             raise TypeError(f"LoopConfig(extra=...) is a dict of request parameters, not {type(self.extra).__name__}")
-        if not isinstance(self.final_answer, bool):
-            raise TypeError(f"LoopConfig(final_answer={self.final_answer!r}): use True or False")
+        for name, value in (("final_answer", self.final_answer), ("stream", self.stream)):
+            if not isinstance(value, bool):
+                raise TypeError(f"LoopConfig({name}={value!r}): use True or False")
         if not isinstance(self.system_prompt, str):
             raise TypeError(f"LoopConfig(system_prompt=...) is a str, not {type(self.system_prompt).__name__}")
         _number("temperature", self.temperature, zero=True)

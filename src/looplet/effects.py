@@ -1,6 +1,6 @@
 """The five things the core asks a driver to do. The helpers here are the only places in the core that `yield`.
 
-A helper gives its effect a type: `reply = yield from call_model(prompt)` has its type under mypy,
+A helper gives its effect a type: `reply = yield from call_model(prompt, 1)` has its type under mypy,
 whichever driver runs it.
 """
 
@@ -35,9 +35,10 @@ class Decided(Record):
 
 
 class CallModel(Record):
-    """Send `prompt`; answers with (Reply, milliseconds)."""
+    """Send `prompt` as request number `call`; answers with (Reply, milliseconds)."""
 
     prompt: Prompt
+    call: int
 
 
 class RunTools(Record):
@@ -67,8 +68,8 @@ class Emit(Record):
 Effect = CallModel | RunTools | AwaitHook | Sleep | Emit
 
 
-def call_model(prompt: Prompt) -> Flow[tuple[Reply, float]]:
-    return cast("tuple[Reply, float]", (yield CallModel(prompt)))
+def call_model(prompt: Prompt, call: int) -> Flow[tuple[Reply, float]]:
+    return cast("tuple[Reply, float]", (yield CallModel(prompt, call)))
 
 
 def run_tools(decided: Sequence[Decided]) -> Flow[list[ToolResult]]:

@@ -37,6 +37,17 @@ class ModelCalled(Event):
     prompt: Prompt
 
 
+class ModelChunk(Event):
+    """A piece of reply `call` as it is generated (`LoopConfig(stream=True)`). For watchers only.
+
+    `reasoning` marks thinking text. A model that cannot stream gives its whole text as one piece.
+    """
+
+    call: int
+    text: str
+    reasoning: bool = False
+
+
 class ModelReplied(Event):
     """The model answered request `call`; `prompt` is exactly what was sent."""
 

@@ -23,7 +23,7 @@ def exchange(state: RunState, prompt: Prompt) -> Flow[Reply]:
     state.unsent = len(state.conversation)
     yield from emit(ModelCalled(state.call_number, sent))
     try:
-        reply, duration_ms = yield from call_model(sent)
+        reply, duration_ms = yield from call_model(sent, state.call_number)
         if not isinstance(reply, Reply):
             raise TypeError(f"chat() returned {type(reply).__name__}; a backend answers with a looplet Reply")
     except Exception as error:

@@ -47,7 +47,7 @@ class AsyncDriver(Performer):
             case Emit():
                 self.ports.announcer.tell(effect.event)
             case CallModel():
-                return await self._call_model(effect.prompt)
+                return await self._call_model(effect.prompt, effect.call)
             case RunTools():
                 return [await self._run_tool(decision) for decision in effect.decided]
             case Sleep():
@@ -57,16 +57,17 @@ class AsyncDriver(Performer):
                 return await effect.awaitable
         return None
 
-    async def _call_model(self, prompt: Prompt) -> tuple[Reply, float]:
+    async def _call_model(self, prompt: Prompt, call: int) -> tuple[Reply, float]:
         began = time.perf_counter()
         try:
-            reply = await self._chat(prompt)
+            reply = await self._chat(prompt, call)
         finally:
             await in_thread(self.ports.look)
         return reply, (time.perf_counter() - began) * 1000
 
-    async def _chat(self, prompt: Prompt) -> Any:
-        reply = self.ports.chat(prompt) if self.ports.chat_is_async else await in_thread(self.ports.chat, prompt)
+    async def _chat(self, prompt: Prompt, call: int) -> Any:
+        chat = self.ports.chat
+        reply = chat(prompt, call) if self.ports.chat_is_async else await in_thread(chat, prompt, call)
         return await reply if inspect.isawaitable(reply) else reply
 
     async def _run_tool(self, decision: Decided) -> ToolResult:

@@ -62,11 +62,11 @@ class Announcer:
 class Ports(Record):
     """The outside world of one run: its model, its tools, who is told, and whether waiting is real.
 
-    `look` brings `RunState.capabilities` up to date; like `chat` it may wait for the server. `chat_is_async` says that
-    `chat` returns an awaitable.
+    `chat(prompt, call)` makes one request. `look` brings `RunState.capabilities` up to date; both may wait for the
+    server. `chat_is_async` says that `chat` returns an awaitable.
     """
 
-    chat: Callable[[Prompt], Any]
+    chat: Callable[[Prompt, int], Any]
     look: Callable[[], None]
     run_tool: Callable[[ToolCall], ToolResult | Awaitable[ToolResult]]
     announcer: Announcer

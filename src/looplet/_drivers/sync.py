@@ -55,7 +55,7 @@ class SyncDriver(Performer):
             case Emit():
                 self.ports.announcer.tell(effect.event)
             case CallModel():
-                return self._call_model(effect.prompt)
+                return self._call_model(effect.prompt, effect.call)
             case RunTools():
                 return [self._run_tool(decision) for decision in effect.decided]
             case Sleep():
@@ -67,10 +67,10 @@ class SyncDriver(Performer):
                 raise HookError("a hook answered with an awaitable in a sync run; use async_composable_loop")
         return None
 
-    def _call_model(self, prompt: Prompt) -> tuple[Reply, float]:
+    def _call_model(self, prompt: Prompt, call: int) -> tuple[Reply, float]:
         began = time.perf_counter()
         try:
-            reply = self.ports.chat(prompt)
+            reply = self.ports.chat(prompt, call)
         finally:
             self.ports.look()
         if hasattr(reply, "__await__"):
