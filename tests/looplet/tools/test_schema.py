@@ -122,7 +122,7 @@ def received(annotation: object, value: Any) -> ToolResult:
         (int | str, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
         (Union[int, list[str]], {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "string"}}]}),  # noqa: UP007
         (Annotated[int, "how many"], {"type": "integer", "description": "how many"}),
-        (Annotated[int, {"minimum": 1}, object()], {"type": "integer", "minimum": 1}),
+        (Annotated[int, {"minimum": 1}, b"of somebody else"], {"type": "integer", "minimum": 1}),
         (UserId, {"type": "integer"}),
         (Colour, {"type": "string", "enum": ["red", "blue"]}),
         (Level, {"type": "integer", "enum": [1, 2]}),

@@ -44,7 +44,7 @@ def wrapper(*args: Any, **kwargs: Any) -> None: ...
         functools.partial(plain, 1),
         lambda: 0,
     ],
-    ids=str,
+    ids=["function", "wrapper", "unbound", "bound", "classmethod", "staticmethod", "object", "partial", "lambda"],
 )
 def test_the_code_object_says_what_inspect_says(function: Callable[..., Any]) -> None:
     read = read_signature(function)
