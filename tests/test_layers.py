@@ -19,9 +19,7 @@ import looplet
 SRC = Path(__file__).parents[1] / "src"
 LONGEST_FILE = 350
 
-_VOCABULARY = (
-    "_pretty _record _version ambient config decisions effects errors events messages protocols result state types"
-)
+_VOCABULARY = "_pretty _record _version ambient cancel config decisions effects errors events messages protocols result state types"
 LEVELS = {
     **dict.fromkeys(_VOCABULARY.split(), 0),
     "_core": 1,
@@ -88,11 +86,16 @@ def level(module: str) -> int | None:
     package, _, rest = module.partition(".")
     if package == "pytest_looplet":
         return PLUGIN_LEVEL
-    return LEVELS[rest.partition(".")[0]] if rest else None
+    return LEVELS.get(rest.partition(".")[0], PLUGIN_LEVEL) if rest else None
 
 
 def own(imports: list[Import]) -> list[Import]:
     return [found for found in imports if found.module.partition(".")[0] in ("looplet", "pytest_looplet")]
+
+
+def test_every_part_has_its_level() -> None:
+    parts = {name.split(".")[1] for name in FILES if name.startswith("looplet.")}
+    assert parts <= LEVELS.keys(), "say above, in LEVELS, on which level these stand"
 
 
 @pytest.mark.parametrize("module", [name for name in FILES if level(name) is not None])
