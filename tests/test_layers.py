@@ -19,9 +19,12 @@ import looplet
 SRC = Path(__file__).parents[1] / "src"
 LONGEST_FILE = 350
 
-_VOCABULARY = "_pretty _record _version ambient cancel config decisions effects errors events messages protocols result state types"
+_VOCABULARY = (
+    "_pretty _record _version ambient cancel config decisions effects errors events messages protocols result",
+    "state types",
+)
 LEVELS = {
-    **dict.fromkeys(_VOCABULARY.split(), 0),
+    **dict.fromkeys(" ".join(_VOCABULARY).split(), 0),
     "_core": 1,
     **dict.fromkeys(["_drivers", "backends", "tools", "trace"], 2),
     **dict.fromkeys(["async_run", "bind", "loop", "replay", "run"], 3),
