@@ -80,13 +80,18 @@ def bind(
 
     def run_tool(call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
         context = ToolContext(
-            asked.task, asked.llm, metadata, lambda message: announcer.show(ToolProgress(call.tool, message))
+            asked.task,
+            asked.llm,
+            metadata,
+            lambda message: announcer.show(ToolProgress(call.tool, message)),
+            cancel_token=config.cancel_token,
         )
         return execute(tools[call.tool], call, context)
 
     chat = chatting(model, config, announcer)
     sleeps = not getattr(model, "no_sleep", False)
-    return state, Ports(chat, look, run_tool, announcer, chat_is_async, sleeps), view
+    ports = Ports(chat, look, run_tool, announcer, chat_is_async, sleeps, config.cancel_token)
+    return state, ports, view
 
 
 def chatting(model: Model, config: LoopConfig, announcer: Announcer) -> Callable[[Prompt, int], Any]:
@@ -137,6 +142,8 @@ def checked_hooks(hooks: object) -> Sequence[object]:
 def checked_capabilities(model: Model, config: LoopConfig) -> Capabilities:
     """What the model can do right now. Asking may mean a request to the server."""
     found = model.capabilities
+    if config.context_window is not None and isinstance(found, Capabilities):
+        found = found.replace(context_window=config.context_window)
     if not isinstance(found, Capabilities):
         raise TypeError(
             f"the capabilities of model {model.name!r} are a {type(found).__name__}; give a Capabilities(...)"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from looplet._record import Record
+
+if TYPE_CHECKING:
+    from looplet.cancel import CancelToken
 
 ToolMode = Literal["auto", "native", "text"]
 
@@ -24,6 +27,10 @@ class LoopConfig(Record):
     repairs         further attempts after a reply without a usable call, per turn
     result_chars    a tool result longer than this is shown to the model as its head and tail
     stream          show replies to watchers as they are generated (`ModelChunk` events)
+    max_parallel_calls   calls of one turn that may run side by side, when their tools are `concurrent_safe`
+    tool_timeout_s  a call that takes longer is abandoned and told to the model; ToolSpec(timeout_s=) goes first
+    context_window  size of the model's window in tokens, when the backend does not know it
+    cancel_token    a CancelToken: ends the run, or one call, from outside
     final_answer    at the step cap, ask once more, without tools, for the best answer so far
     """
 
@@ -40,6 +47,10 @@ class LoopConfig(Record):
     final_answer: bool = False
     extra: dict[str, Any] = {}
     stream: bool = False
+    max_parallel_calls: int = 4
+    tool_timeout_s: float | None = None
+    context_window: int | None = None
+    cancel_token: CancelToken | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, with ValueError or TypeError."""
@@ -62,6 +73,11 @@ class LoopConfig(Record):
         if not isinstance(self.system_prompt, str):
             raise TypeError(f"LoopConfig(system_prompt=...) is a str, not {type(self.system_prompt).__name__}")
         _number("temperature", self.temperature, zero=True)
+        whole("LoopConfig(max_parallel_calls=...)", self.max_parallel_calls, least=1)
+        whole("LoopConfig(context_window=...)", self.context_window, least=1, optional=True)
+        if self.cancel_token is not None and not hasattr(self.cancel_token, "covers"):
+            raise TypeError(f"LoopConfig(cancel_token={self.cancel_token!r}): give a CancelToken()")
+        _number("tool_timeout_s", self.tool_timeout_s, zero=False)
         _number("llm_timeout_s", self.llm_timeout_s, zero=False)
 
 

@@ -25,6 +25,7 @@ class Decided(Record):
 
     `asked` is the call as the model wrote it. `native` says that the model made it as a native tool call and expects a
     tool message with its id. `notes` say what validation changed.
+    `step` is the number of the step it becomes; after `timeout_s` seconds the call is abandoned.
     """
 
     call: ToolCall
@@ -32,6 +33,8 @@ class Decided(Record):
     result: ToolResult | None = None
     native: bool = True
     notes: tuple[str, ...] = ()
+    step: int = 0
+    timeout_s: float | None = None
 
 
 class CallModel(Record):
@@ -42,7 +45,10 @@ class CallModel(Record):
 
 
 class RunTools(Record):
-    """Run every call that has no result yet; answers with the results, in order."""
+    """Run every call that has no result yet, side by side; answers with the results, in order.
+
+    The driver announces each call's `CallFinished` as it ends: what has happened is on disk while others still run.
+    """
 
     decided: tuple[Decided, ...]
 

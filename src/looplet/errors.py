@@ -4,6 +4,7 @@
     ├── HookError                 yours: a hook is misspelt, mis-shaped, or answered something impossible
     ├── ToolValidationError       the model's: raise it in a tool to say "you called me wrongly"
     ├── ScriptError               yours: a scripted model ran dry or was not used up
+    ├── Cancelled                 yours: the run's CancelToken was cancelled; ends the run, never seen outside
     ├── BackendError              the provider's, with `status`, `retriable`, `retry_after`, `request_id`
     │   ├── AuthError             wrong or missing key
     │   ├── QuotaError            out of credit; waiting does not help
@@ -39,6 +40,10 @@ class ToolValidationError(LoopletError):
 
 class ScriptError(LoopletError):
     """A scripted model ran out of responses, or was left with some."""
+
+
+class Cancelled(LoopletError):
+    """The run was cancelled while a request or call was in flight."""
 
 
 class BackendError(LoopletError):

@@ -42,6 +42,15 @@ class Tool(Protocol):
     @property
     def concurrent_safe(self) -> bool: ...
 
+    @property
+    def timeout_s(self) -> float | None: ...
+
+    @property
+    def needs_approval(self) -> bool: ...
+
+    @property
+    def idempotent(self) -> bool: ...
+
 
 class Journal(Protocol):
     """A hook that keeps the run on disk (`ProvenanceSink`). Unlike a watcher it is told first and may fail the run.

@@ -117,6 +117,11 @@ class RunState:
     def counted_steps(self) -> int:
         return len(self.steps) - self.free_steps
 
+    @property
+    def cancelled(self) -> bool:
+        token = self.config.cancel_token
+        return token is not None and token.cancelled
+
     def next_call_id(self) -> str:
         """A call id that is unique in this run, for calls the model gave none."""
         self.id_count += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looplet.effects import call_model, emit
-from looplet.errors import BackendError, BackendTimeout, ConnectionFailed, MalformedReply
+from looplet.errors import BackendError, BackendTimeout, Cancelled, ConnectionFailed, MalformedReply
 from looplet.events import ModelCalled, ModelFailed, ModelReplied
 from looplet.messages import Reply
 
@@ -27,6 +27,8 @@ def exchange(state: RunState, prompt: Prompt) -> Flow[Reply]:
         if not isinstance(reply, Reply):
             raise TypeError(f"chat() returned {type(reply).__name__}; a backend answers with a looplet Reply")
     except Exception as error:
+        if isinstance(error, Cancelled):
+            raise
         failure = as_backend_error(error)
         if failure is not None:
             raise failure from None

@@ -113,12 +113,12 @@ def _check_method(hook: object, phase: str, method: object, allow_async: bool) -
         raise HookError(f"{where}() is async; {fix}")
 
 
-def ask(state: RunState, phase: str, hook: BoundHook, *about: object) -> Flow[Any]:
+def ask(state: RunState, phase: str, hook: BoundHook, *about: object, step: int | None = None) -> Flow[Any]:
     """Ask one hook about `about`; a Stop is carried out here, and still returned.
 
     What a hook raises leaves the run with a note that names hook, phase and step.
     """
-    step = step_number(state, phase)
+    step = step or step_number(state, phase)
     try:
         answer = hook.method(state.view, state.log, *about, step)
         if hasattr(answer, "__await__"):
@@ -135,7 +135,7 @@ def ask(state: RunState, phase: str, hook: BoundHook, *about: object) -> Flow[An
 
 
 def step_number(state: RunState, phase: str) -> int:
-    """The step a phase is about: the one to come, or the one that was just made."""
+    """The step a phase is about: the one to come, or the one that was just made. (Calls of a wave know their own.)"""
     return len(state.steps) + (phase in ("pre_prompt", "pre_dispatch"))
 
 

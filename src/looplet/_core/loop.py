@@ -6,18 +6,19 @@ that a driver carries out, so the loop is written once for every driver and test
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from looplet._core.finish import answer_without_tools, started
 from looplet._core.model_turn import ask_model
-from looplet._core.tool_turn import close_step, decide, open_step, start
+from looplet._core.tool_turn import close_step, decide, is_concurrent_safe, open_step, start
 from looplet.effects import run_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from looplet._core.parse import ParsedCall
-    from looplet.effects import Flow
+    from looplet.effects import Decided, Flow
     from looplet.state import RunState
 
 
@@ -28,29 +29,29 @@ def loop(state: RunState) -> Flow[None]:
         calls = yield from ask_model(state)
         for wave in waves(state, calls):
             yield from run_wave(state, wave)
-            if state.stop:
-                break
     if state.stop == "max_steps" and state.config.final_answer:
         yield from answer_without_tools(state)
 
 
 def waves(state: RunState, calls: list[ParsedCall]) -> Iterator[list[ParsedCall]]:
-    """Calls that run together: one at a time, never more than the budget has left."""
+    """Calls that run together: one, or neighbours whose tools are `concurrent_safe`; never more than the budget."""
     state.unanswered = list(calls)
-    for call in calls:
-        yield [call]
+    while state.unanswered and not state.stop:
+        most = min(state.config.max_parallel_calls, state.steps_left)
+        together = list(takewhile(lambda parsed: is_concurrent_safe(state, parsed), state.unanswered[:most]))
+        yield together or state.unanswered[:1]
 
 
 def run_wave(state: RunState, wave: list[ParsedCall]) -> Flow[None]:
     """Decide about each call, run the allowed ones, then finish their steps one by one, in order."""
-    decided = []
+    decided: list[Decided] = []
     for parsed in wave:
-        decision = yield from decide(state, parsed)
+        decision = yield from decide(state, parsed, step=len(state.steps) + len(decided) + 1)
         if decision is None:  # a hook stopped the run: this call and the rest stay unexecuted
             break
         decided.append(decision)
-    yield from start(state, decided)
+    yield from start(decided)
     results = yield from run_tools(decided)
     for decision, result in zip(decided, results, strict=True):  # no break here: what ran is recorded
-        step = yield from open_step(state, decision, result)
+        step = open_step(state, decision, result)
         yield from close_step(state, decision, step)  # emits StepFinished

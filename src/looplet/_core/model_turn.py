@@ -14,6 +14,7 @@ from looplet.decisions import Compact, InjectContext, Stop
 from looplet.effects import emit, sleep
 from looplet.errors import (
     BackendError,
+    Cancelled,
     ContextOverflow,
     HookError,
     MalformedReply,
@@ -48,6 +49,9 @@ def ask_model(state: RunState) -> Flow[list[ParsedCall]]:
 def request(state: RunState, attempts: Attempts) -> Flow[Reply | None]:
     """Ask until there is a reply; None means that the run has stopped."""
     while not state.stop:
+        if state.cancelled:
+            state.end("cancelled")
+            break
         yield from choose_mode(state)
         prompt = yield from shape_prompt(state)
         if prompt is None:
@@ -122,6 +126,9 @@ def send(state: RunState, prompt: Prompt, attempts: Attempts) -> Flow[Reply | No
         reply = yield from exchange(state, prompt)
     except BackendError as error:
         yield from mend(state, error, attempts)
+        return None
+    except Cancelled:
+        state.end("cancelled")
         return None
     state.overflowed = False
     return reply

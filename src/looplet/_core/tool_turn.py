@@ -10,7 +10,7 @@ from looplet._core.to_text import result_text
 from looplet._core.validate import validate
 from looplet.decisions import Allow, Deny, InjectContext, Stop
 from looplet.effects import Decided, emit
-from looplet.events import CallFinished, CallStarted, HookDecided, StepFinished
+from looplet.events import CallStarted, HookDecided, StepFinished
 from looplet.messages import Message
 from looplet.types import ErrorKind, Step, ToolCall, ToolResult, Usage
 
@@ -22,9 +22,16 @@ if TYPE_CHECKING:
     from looplet.state import RunState
 
 
-def decide(state: RunState, parsed: ParsedCall) -> Flow[Decided | None]:
+def is_concurrent_safe(state: RunState, parsed: ParsedCall) -> bool:
+    tool = state.tools.get(parsed.call.tool)
+    return tool is not None and tool.concurrent_safe
+
+
+def decide(state: RunState, parsed: ParsedCall, step: int) -> Flow[Decided | None]:
     """Validate the call and ask `pre_dispatch`; None when a hook stopped the run."""
-    asked = Decided(parsed.call, parsed.call, native=parsed.native)
+    tool = state.tools.get(parsed.call.tool)
+    timeout_s = (tool and tool.timeout_s) or state.config.tool_timeout_s
+    asked = Decided(parsed.call, parsed.call, native=parsed.native, step=step, timeout_s=timeout_s)
     if parsed.problem is not None:
         return refused(asked, ErrorKind.PARSE, parsed.problem, retry=True)
     decision = checked(state, asked)
@@ -36,7 +43,7 @@ def ask_pre_dispatch(state: RunState, decision: Decided) -> Flow[Decided | None]
     for hook in state.hooks.pre_dispatch:
         if decision.result is not None and not (hook.gate and decision.result.ok):
             continue
-        answer = yield from ask(state, "pre_dispatch", hook, decision.call)
+        answer = yield from ask(state, "pre_dispatch", hook, decision.call, step=decision.step)
         if isinstance(answer, Stop):
             return None
         if isinstance(answer, Deny):
@@ -71,23 +78,21 @@ def refused(decision: Decided, kind: ErrorKind, reason: str, *, retry: bool) -> 
     return decision.replace(result=ToolResult(decision.call.tool, error=reason, error_kind=kind, error_retriable=retry))
 
 
-def start(state: RunState, decided: Sequence[Decided]) -> Flow[None]:
+def start(decided: Sequence[Decided]) -> Flow[None]:
     """Announce what is about to execute; refused calls never start."""
-    for offset, decision in enumerate(decided, start=1):
+    for decision in decided:
         if decision.result is None:
-            yield from emit(CallStarted(len(state.steps) + offset, decision.call, decision.asked))
+            yield from emit(CallStarted(decision.step, decision.call, decision.asked))
 
 
-def open_step(state: RunState, decision: Decided, result: ToolResult) -> Flow[Step]:
+def open_step(state: RunState, decision: Decided, result: ToolResult) -> Step:
     """Make the step and put it where hooks find it: `state.steps[-1]`."""
     if decision.notes:
         result = result.replace(warnings=(*decision.notes, *result.warnings))
-    step = Step(len(state.steps) + 1, decision.call, result, state.last_prompt, state.spent)
+    step = Step(decision.step, decision.call, result, state.last_prompt, state.spent)
     state.spent = Usage()
     state.executed = decision.result is None
     state.steps.append(step)
-    if state.executed:
-        yield from emit(CallFinished(step.number, decision.call, result))
     return step
 
 
@@ -156,10 +161,12 @@ def ask_check_done(state: RunState) -> Flow[str | None]:
 
 
 def count(state: RunState, step: Step) -> None:
-    """Charge the step to the budget; the cap ends the run after what ran was recorded."""
+    """Charge the step to the budget; the cap, or a cancellation, ends the run after what ran was recorded."""
     tool = state.tools.get(step.tool_call.tool)
     if tool is not None and tool.free:
         state.free_steps += 1
+    if state.cancelled:
+        state.end("cancelled")
     if state.steps_left <= 0:
         state.end("max_steps")
 

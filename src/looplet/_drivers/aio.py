@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Outcome, Performer, finished_step
+from looplet._drivers.performer import Outcome, Performer, Wave, finished_step
+from looplet._drivers.tasks import AsyncCrew, in_thread
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
-from looplet.errors import BackendError
+from looplet.errors import BackendError, Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Coroutine
 
     from looplet.effects import Decided, Effect
     from looplet.messages import Prompt, Reply
@@ -49,10 +51,11 @@ class AsyncDriver(Performer):
             case CallModel():
                 return await self._call_model(effect.prompt, effect.call)
             case RunTools():
-                return [await self._run_tool(decision) for decision in effect.decided]
+                return await self._run_wave(Wave(effect.decided, self.ports.announcer))
             case Sleep():
                 if self.ports.sleeps:
-                    await asyncio.sleep(effect.seconds)
+                    with suppress(Cancelled):  # the core looks at the token before the next request
+                        await self._or_cancelled(asyncio.sleep(effect.seconds))
             case AwaitHook():
                 return await effect.awaitable
         return None
@@ -60,7 +63,7 @@ class AsyncDriver(Performer):
     async def _call_model(self, prompt: Prompt, call: int) -> tuple[Reply, float]:
         began = time.perf_counter()
         try:
-            reply = await self._chat(prompt, call)
+            reply = await self._or_cancelled(self._chat(prompt, call))
         finally:
             await in_thread(self.ports.look)
         return reply, (time.perf_counter() - began) * 1000
@@ -70,23 +73,30 @@ class AsyncDriver(Performer):
         reply = chat(prompt, call) if self.ports.chat_is_async else await in_thread(chat, prompt, call)
         return await reply if inspect.isawaitable(reply) else reply
 
+    async def _or_cancelled(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Await `work`; when the run's token is cancelled first, abandon it and raise Cancelled."""
+        token = self.ports.cancel_token
+        if token is None:
+            return await work
+        outcome: list[tuple[Any, BaseException | None]] = []
+        crew = AsyncCrew(token)
+        crew.start(0, work)
+        await crew.collect(lambda _key, value, error: outcome.append((value, error)))
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        return value
+
+    async def _run_wave(self, wave: Wave) -> list[ToolResult]:
+        crew = AsyncCrew(self.ports.cancel_token)
+        for number, decision in wave.to_run:
+            crew.start(number, self._run_tool(decision), timeout_s=decision.timeout_s, call_id=decision.call.call_id)
+        await crew.collect(wave.finished)
+        return wave.results()
+
     async def _run_tool(self, decision: Decided) -> ToolResult:
-        if decision.result is not None:
-            return decision.result
         result = await in_thread(self.ports.run_tool, decision.call)
         if inspect.isawaitable(result):
             result = await result
         finished: ToolResult = result
         return finished
-
-
-async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a blocking function in a thread, with the caller's context variables."""
-
-    def guarded() -> Any:
-        try:
-            return function(*arguments)
-        except StopIteration as error:  # a future cannot carry it
-            raise BackendError(f"a backend or tool raised StopIteration: {error}") from error
-
-    return await asyncio.to_thread(guarded)

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
 from looplet.effects import Emit
-from looplet.events import StepFinished
+from looplet.errors import Cancelled
+from looplet.events import CallFinished, StepFinished
+from looplet.types import ErrorKind, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from looplet._core.hook_table import BoundHook, HookTable
-    from looplet.effects import Effect, Flow
+    from looplet.cancel import CancelToken
+    from looplet.effects import Decided, Effect, Flow
     from looplet.events import Event
     from looplet.messages import Prompt
-    from looplet.types import Step, ToolCall, ToolResult
+    from looplet.types import Step, ToolCall
 
 
 class Announcer:
@@ -72,6 +75,7 @@ class Ports(Record):
     announcer: Announcer
     chat_is_async: bool = False
     sleeps: bool = True
+    cancel_token: CancelToken | None = None
 
 
 class Outcome:
@@ -118,6 +122,48 @@ class Performer:
                     self.ports.announcer.tell(effect.event)
         finally:
             self.ports.announcer.close()
+
+
+class Wave:
+    """The calls of one `RunTools` effect: which are to run, and their results as they come in."""
+
+    def __init__(self, decided: Sequence[Decided], announcer: Announcer) -> None:
+        self._decided = decided
+        self._announcer = announcer
+        self._results = {number: each.result for number, each in enumerate(decided) if each.result is not None}
+        self.to_run = [(number, each) for number, each in enumerate(decided) if each.result is None]
+
+    def finished(self, number: int, value: ToolResult | None, error: BaseException | None) -> None:
+        """Keep the result of a call and announce it; what says that the run must stop is raised."""
+        decision = self._decided[number]
+        if error is not None and not isinstance(error, (Abandoned, Cancelled)):
+            raise error
+        result = value if value is not None else abandoned(decision, error)
+        self._results[number] = result
+        self._announcer.tell(CallFinished(decision.step, decision.call, result))
+
+    def results(self) -> list[ToolResult]:
+        return [self._results[number] for number in range(len(self._decided))]
+
+
+class Abandoned(Exception):  # what happened to the call
+    """A call took longer than it may."""
+
+
+def abandoned(decision: Decided, why: BaseException | None) -> ToolResult:
+    """The result of a call nobody waits for any more. What it still does, it does unseen."""
+    if isinstance(why, Cancelled):
+        error, kind = "cancelled before it finished", ErrorKind.CANCELLED
+    else:
+        error, kind = f"no result after {decision.timeout_s:g} s, the call was abandoned", ErrorKind.TIMEOUT
+    milliseconds = (decision.timeout_s or 0.0) * 1000 if kind is ErrorKind.TIMEOUT else 0.0
+    return ToolResult(
+        decision.call.tool,
+        error=error,
+        error_kind=kind,
+        error_retriable=kind is ErrorKind.TIMEOUT,
+        duration_ms=milliseconds,
+    )
 
 
 def finished_step(effect: Effect, outcome: Outcome) -> Step | None:

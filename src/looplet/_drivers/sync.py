@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Outcome, Performer, finished_step
+from looplet._drivers.performer import Outcome, Performer, Wave, finished_step
 from looplet._drivers.portal import Portal
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
 from looplet.errors import BackendError, HookError
@@ -57,20 +58,26 @@ class SyncDriver(Performer):
             case CallModel():
                 return self._call_model(effect.prompt, effect.call)
             case RunTools():
-                return [self._run_tool(decision) for decision in effect.decided]
+                return self._run_wave(Wave(effect.decided, self.ports.announcer))
             case Sleep():
-                if self.ports.sleeps:
-                    time.sleep(effect.seconds)
+                self._sleep(effect.seconds)
             case AwaitHook():
                 if hasattr(effect.awaitable, "close"):
                     effect.awaitable.close()
                 raise HookError("a hook answered with an awaitable in a sync run; use async_composable_loop")
         return None
 
+    def _sleep(self, seconds: float) -> None:
+        token = self.ports.cancel_token
+        if token is not None:
+            token.wait(seconds if self.ports.sleeps else 0.0)
+        elif self.ports.sleeps:
+            time.sleep(seconds)
+
     def _call_model(self, prompt: Prompt, call: int) -> tuple[Reply, float]:
         began = time.perf_counter()
         try:
-            reply = self.ports.chat(prompt, call)
+            reply = self._chat(prompt, call)
         finally:
             self.ports.look()
         if hasattr(reply, "__await__"):
@@ -78,9 +85,34 @@ class SyncDriver(Performer):
             raise TypeError("chat() returned an awaitable; use async_composable_loop")
         return reply, (time.perf_counter() - began) * 1000
 
+    def _chat(self, prompt: Prompt, call: int) -> Any:
+        token = self.ports.cancel_token
+        if token is None:
+            return self.ports.chat(prompt, call)
+        from looplet._drivers.threads import interruptible  # threads only for runs that can be cancelled
+
+        return interruptible(lambda: self.ports.chat(prompt, call), token)
+
+    def _run_wave(self, wave: Wave) -> list[ToolResult]:
+        token = self.ports.cancel_token
+        if token is None and len(wave.to_run) <= 1 and all(call.timeout_s is None for _, call in wave.to_run):
+            for number, decision in wave.to_run:
+                wave.finished(number, self._run_tool(decision), None)
+            return wave.results()
+        from looplet._drivers.threads import Crew  # for calls that may be abandoned, or run side by side
+
+        crew = Crew(token)
+        for number, decision in wave.to_run:
+            crew.start(
+                number,
+                partial(self._run_tool, decision),
+                timeout_s=decision.timeout_s,
+                call_id=decision.call.call_id,
+            )
+        crew.collect(wave.finished)
+        return wave.results()
+
     def _run_tool(self, decision: Decided) -> ToolResult:
-        if decision.result is not None:
-            return decision.result
         result = self.ports.run_tool(decision.call)
         if hasattr(result, "__await__"):
             finished: ToolResult = self._portal.run(result)

@@ -30,6 +30,9 @@ class ToolSpec:
     execute      called with the arguments by name; may be async; a parameter named `ctx` receives the `ToolContext`
     concurrent_safe   calls of one turn may run side by side with other such calls
     free         its steps do not count against `max_steps`
+    timeout_s    a call that takes longer is abandoned; None leaves it to LoopConfig(tool_timeout_s=)
+    needs_approval   an ApprovalHook asks before it runs; without one every call is refused
+    idempotent   running a call again does no harm: a resumed run repeats one that was interrupted
     """
 
     def __init__(
@@ -40,8 +43,13 @@ class ToolSpec:
         execute: Callable[..., Any] | None = None,
         concurrent_safe: bool = False,
         free: bool = False,
+        timeout_s: float | None = None,
+        needs_approval: bool = False,
+        idempotent: bool = False,
     ) -> None:
         check_name(name)
+        if timeout_s is not None and not (isinstance(timeout_s, (int, float)) and timeout_s > 0):
+            raise ValueError(f"tool {name!r}: timeout_s is {timeout_s!r}; use a number of seconds above 0, or None")
         if not callable(execute):
             raise TypeError(
                 f"tool {name!r}: execute is {execute!r}; give the function to run, execute=lambda *, x: ..."
@@ -54,6 +62,9 @@ class ToolSpec:
         self.schema = ToolSchema(name, description or description_of(execute), read.schema)
         self.concurrent_safe = concurrent_safe
         self.free = free
+        self.timeout_s = timeout_s
+        self.needs_approval = needs_approval
+        self.idempotent = idempotent
         self._converts = read.converts
         self._takes_context = signature is not None and CONTEXT in signature.names
         if CONTEXT in read.schema.get("properties", ()):
@@ -111,6 +122,9 @@ def tool(
     parameters: Mapping[str, Any] | None = None,
     concurrent_safe: bool = False,
     free: bool = False,
+    timeout_s: float | None = None,
+    needs_approval: bool = False,
+    idempotent: bool = False,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
