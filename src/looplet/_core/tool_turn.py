@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from looplet._core.arguments import own_copy
 from looplet._core.hook_table import ask, impossible
 from looplet._core.prompt import say
 from looplet._core.to_text import result_text
@@ -35,7 +36,17 @@ def decide(state: RunState, parsed: ParsedCall, step: int) -> Flow[Decided | Non
     if parsed.problem is not None:
         return refused(asked, ErrorKind.PARSE, parsed.problem, retry=True)
     decision = checked(state, asked)
-    return decision if decision.result is not None else (yield from ask_pre_dispatch(state, decision))
+    if decision.result is not None or not state.hooks.pre_dispatch:
+        return decision
+    # a copy for the hooks: one that changes arguments in place must change neither the model's call nor go unchecked
+    final = yield from ask_pre_dispatch(state, decision.replace(call=with_own_args(decision.call)))
+    if final is not None and final.result is None and final.call.args != decision.call.args:
+        return checked(state, final)
+    return final
+
+
+def with_own_args(call: ToolCall) -> ToolCall:
+    return call.replace(args=own_copy(call.args))
 
 
 def ask_pre_dispatch(state: RunState, decision: Decided) -> Flow[Decided | None]:

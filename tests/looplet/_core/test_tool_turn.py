@@ -385,3 +385,15 @@ def test_a_hook_that_lets_stop_iteration_out_is_named(error: type[Exception], ru
 
     with pytest.raises(HookError, match=rf"Hook.pre_dispatch\(\) raised {error.__name__} at step 1"):
         run([DONE], hooks=[Hook(pre_dispatch=raises)])
+
+
+def test_arguments_a_hook_changes_in_place_are_validated_and_leave_the_models_call_alone(drive: Drive) -> None:
+    class InPlace:
+        def pre_dispatch(self, state: Any, log: Any, call: Any, step: int) -> None:
+            if call.tool == "echo":
+                call.args["text"] = 5
+
+    llm = MockLLMBackend([say("a"), DONE])
+    result = drive(llm, tools=[echo], hooks=[InPlace()])
+    assert result.steps[0].tool_result.error_kind == ErrorKind.VALIDATION
+    assert llm.prompts[1].messages[1].tool_calls[0].args == {"text": "a"}

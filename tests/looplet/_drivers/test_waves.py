@@ -1,4 +1,4 @@
-"""Calls side by side, deadlines and cancellation: the same rules under both drivers, and nobody waits for a hung call."""
+"""Calls side by side, deadlines and cancellation: the same under both drivers. Nobody waits for a hung call."""
 
 from __future__ import annotations
 
