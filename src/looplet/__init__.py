@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from looplet.config import LoopConfig
     from looplet.decisions import Allow, Compact, Deny, InjectContext, Stop
     from looplet.errors import BackendError, HookError, LoopletError, ToolValidationError
+    from looplet.hooks.permission import PermissionHook
     from looplet.hooks.provenance import ProvenanceSink
+    from looplet.hooks.rules import PermissionRule
     from looplet.loop import async_composable_loop, composable_loop, preview_prompt
     from looplet.messages import Capabilities, Message, Prompt, Reply
     from looplet.protocols import AgentState, LoopHook
@@ -50,6 +52,8 @@ _HOME = {
     "LoopletError": "errors",
     "Message": "messages",
     "MockLLMBackend": "backends.mock",
+    "PermissionHook": "hooks.permission",
+    "PermissionRule": "hooks.rules",
     "Prompt": "messages",
     "ProvenanceSink": "hooks.provenance",
     "Reply": "messages",
@@ -89,6 +93,8 @@ __all__ = [
     "LoopletError",
     "Message",
     "MockLLMBackend",
+    "PermissionHook",
+    "PermissionRule",
     "Prompt",
     "ProvenanceSink",
     "Reply",
