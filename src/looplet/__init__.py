@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from looplet.config import LoopConfig
     from looplet.decisions import Allow, Compact, Deny, InjectContext, Stop
     from looplet.errors import BackendError, HookError, LoopletError, ToolValidationError
+    from looplet.hooks.limit import LimitHook
     from looplet.hooks.permission import PermissionHook
     from looplet.hooks.provenance import ProvenanceSink
     from looplet.hooks.rules import PermissionRule
+    from looplet.hooks.stagnation import StagnationHook
     from looplet.loop import async_composable_loop, composable_loop, preview_prompt
     from looplet.messages import Capabilities, Message, Prompt, Reply
     from looplet.protocols import AgentState, LoopHook
@@ -47,6 +49,7 @@ _HOME = {
     "ErrorKind": "types",
     "HookError": "errors",
     "InjectContext": "decisions",
+    "LimitHook": "hooks.limit",
     "LoopConfig": "config",
     "LoopHook": "protocols",
     "LoopletError": "errors",
@@ -59,6 +62,7 @@ _HOME = {
     "Reply": "messages",
     "Run": "run",
     "RunResult": "result",
+    "StagnationHook": "hooks.stagnation",
     "Step": "types",
     "Stop": "decisions",
     "ToolCall": "types",
@@ -88,6 +92,7 @@ __all__ = [
     "ErrorKind",
     "HookError",
     "InjectContext",
+    "LimitHook",
     "LoopConfig",
     "LoopHook",
     "LoopletError",
@@ -100,6 +105,7 @@ __all__ = [
     "Reply",
     "Run",
     "RunResult",
+    "StagnationHook",
     "Step",
     "Stop",
     "ToolCall",
