@@ -97,7 +97,7 @@ def test_the_last_reply_may_still_finish_the_run() -> None:
 
 
 def test_replies_without_a_call_count_too() -> None:
-    llm = MockLLMBackend(lambda _prompt: Reply(text="hm", usage=Usage(60, 0)))
+    llm = MockLLMBackend(lambda _prompt: Reply(text="", usage=Usage(60, 0)))
     result = run_sync(llm, tools=[search], hooks=[LimitHook(tokens=100)])
     assert (result.stop_reason, len(llm.prompts)) == ("token_limit", 2)
 
