@@ -15,19 +15,26 @@ from looplet._version import __version__
 if TYPE_CHECKING:
     from looplet.async_run import AsyncRun
     from looplet.backends.mock import MockLLMBackend
+    from looplet.cancel import CancelToken
     from looplet.config import LoopConfig
     from looplet.decisions import Allow, Compact, Deny, InjectContext, Stop
     from looplet.errors import BackendError, HookError, LoopletError, ToolValidationError
+    from looplet.hooks.approval import ApprovalHook
+    from looplet.hooks.checkpoint import CheckpointHook
+    from looplet.hooks.debug import DebugHook
     from looplet.hooks.limit import LimitHook
+    from looplet.hooks.metrics import MetricsHook
     from looplet.hooks.permission import PermissionHook
     from looplet.hooks.provenance import ProvenanceSink
     from looplet.hooks.rules import PermissionRule
     from looplet.hooks.stagnation import StagnationHook
+    from looplet.hooks.tracing import TracingHook
     from looplet.loop import async_composable_loop, composable_loop, preview_prompt
     from looplet.messages import Capabilities, Message, Prompt, Reply
     from looplet.protocols import AgentState, LoopHook
     from looplet.replay import replay_loop
     from looplet.result import RunResult
+    from looplet.resume import Resume, approve
     from looplet.run import Run
     from looplet.state import DefaultState
     from looplet.tools.context import ToolContext
@@ -39,11 +46,15 @@ if TYPE_CHECKING:
 _HOME = {
     "AgentState": "protocols",
     "Allow": "decisions",
+    "ApprovalHook": "hooks.approval",
     "AsyncRun": "async_run",
     "BackendError": "errors",
     "BaseToolRegistry": "tools.registry",
+    "CancelToken": "cancel",
     "Capabilities": "messages",
+    "CheckpointHook": "hooks.checkpoint",
     "Compact": "decisions",
+    "DebugHook": "hooks.debug",
     "DefaultState": "state",
     "Deny": "decisions",
     "ErrorKind": "types",
@@ -54,12 +65,14 @@ _HOME = {
     "LoopHook": "protocols",
     "LoopletError": "errors",
     "Message": "messages",
+    "MetricsHook": "hooks.metrics",
     "MockLLMBackend": "backends.mock",
     "PermissionHook": "hooks.permission",
     "PermissionRule": "hooks.rules",
     "Prompt": "messages",
     "ProvenanceSink": "hooks.provenance",
     "Reply": "messages",
+    "Resume": "resume",
     "Run": "run",
     "RunResult": "result",
     "StagnationHook": "hooks.stagnation",
@@ -70,7 +83,9 @@ _HOME = {
     "ToolResult": "types",
     "ToolSpec": "tools.spec",
     "ToolValidationError": "errors",
+    "TracingHook": "hooks.tracing",
     "Usage": "types",
+    "approve": "resume",
     "async_composable_loop": "loop",
     "composable_loop": "loop",
     "load_trace": "trace.read",
@@ -82,11 +97,15 @@ _HOME = {
 __all__ = [
     "AgentState",
     "Allow",
+    "ApprovalHook",
     "AsyncRun",
     "BackendError",
     "BaseToolRegistry",
+    "CancelToken",
     "Capabilities",
+    "CheckpointHook",
     "Compact",
+    "DebugHook",
     "DefaultState",
     "Deny",
     "ErrorKind",
@@ -97,12 +116,14 @@ __all__ = [
     "LoopHook",
     "LoopletError",
     "Message",
+    "MetricsHook",
     "MockLLMBackend",
     "PermissionHook",
     "PermissionRule",
     "Prompt",
     "ProvenanceSink",
     "Reply",
+    "Resume",
     "Run",
     "RunResult",
     "StagnationHook",
@@ -113,8 +134,10 @@ __all__ = [
     "ToolResult",
     "ToolSpec",
     "ToolValidationError",
+    "TracingHook",
     "Usage",
     "__version__",
+    "approve",
     "async_composable_loop",
     "composable_loop",
     "load_trace",
