@@ -62,6 +62,8 @@ def _of_the_run(event: Event) -> str | None:
     match event:
         case events.RunStarted():
             return f"run {event.run_id} with {visible(event.model)}, {len(event.tools)} tools: {_short(event.task)}"
+        case events.RunResumed():
+            return f"run {event.run_id} goes on after step {event.step}"
         case events.Compacted():
             return f"compacted: {event.before} messages became {event.after}"
         case events.HookDecided():

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from looplet.config import whole
 from looplet.decisions import Deny, InjectContext, Stop
 from looplet.errors import HookError
-from looplet.events import CallStarted, RunStarted, StepFinished
+from looplet.events import CallStarted, RunResumed, RunStarted, StepFinished
 from looplet.hooks._spent import usage_of
-from looplet.types import ErrorKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from looplet.events import Event
     from looplet.messages import Prompt
     from looplet.types import Step, ToolCall
-
-_NEVER_RAN = (ErrorKind.PERMISSION_DENIED, ErrorKind.PARSE)
 
 
 class Level(NamedTuple):
@@ -37,7 +34,7 @@ class LimitHook:
     calls    calls a tool may execute, by tool name: further ones are denied, the run goes on
     tokens   input and output tokens together; at the limit no further request is made: stop reason `token_limit`
     cost     money, in the currency of the backend's prices: `cost_limit`
-    seconds  wall time since the start; after it no request and no call but `done` begins: `time_limit`
+    seconds  wall time since the run began or was resumed; then no request and no call but `done` begins: `time_limit`
     warn_at  share of a limit at which the model is told, once for each limit
 
     Tokens and cost are known when a reply is there, so the last reply may go beyond them; what it asked for still runs.
@@ -70,7 +67,7 @@ class LimitHook:
     def _forget(self) -> None:
         self._began: float | None = None
         self._done_tool = "done"
-        self._counted: dict[str, set[str]] | None = None  # by tool: ids of the calls that ran or may still run
+        self._counted: dict[str, set[str]] = {tool: set() for tool in self.calls}  # ids of calls that ran or may still
         self._ran: set[str] = set()
         self._told: dict[str, int] = {}  # by limit: the step before which the model was told
 
@@ -80,14 +77,18 @@ class LimitHook:
                 self._forget()
                 self._began = self._clock()
                 self._done_tool = event.settings.get("done_tool", "done")
-            case CallStarted():
-                self._ran.add(event.tool_call.call_id)
-            case StepFinished() if event.asked.call_id not in self._ran and self._counted:
+            case RunResumed():
+                for past in event.history:
+                    self.on_event(past)
+                self._began = self._clock()
+            case CallStarted() if event.asked.tool in self._counted:
+                self._counted[event.asked.tool].add(event.asked.call_id)
+                self._ran.add(event.asked.call_id)
+            case StepFinished() if event.asked.tool in self._counted and event.asked.call_id not in self._ran:
                 # granted here, then refused or answered by another hook: it has used nothing
-                self._counted.get(event.asked.tool, set()).discard(event.asked.call_id)
+                self._counted[event.asked.tool].discard(event.asked.call_id)
 
     def pre_prompt(self, state: Any, log: Sequence[Step], ctx: Prompt, step: int) -> Stop | InjectContext | None:
-        self._begin(log)
         self._check_names(ctx)
         notes, ending = [], False
         for level in self._levels(state, log):
@@ -105,23 +106,11 @@ class LimitHook:
         limit = self.calls.get(tool_call.tool)
         if limit is None:
             return None
-        counted = self._begin(log)[tool_call.tool]
+        counted = self._counted[tool_call.tool]
         if len(counted) >= limit:
             return Deny(f"{tool_call.tool} may be called {_times(limit)} in a run; go on without it")
         counted.add(tool_call.call_id)
         return None
-
-    def _begin(self, log: Sequence[Step]) -> dict[str, set[str]]:
-        """On first contact, count what a resumed run had executed before."""
-        if self._began is None:
-            self._began = self._clock()
-        if self._counted is None:
-            self._counted = {tool: set() for tool in self.calls}
-            for step in log:
-                if step.tool_call.tool in self.calls and step.tool_result.error_kind not in _NEVER_RAN:
-                    self._counted[step.tool_call.tool].add(step.tool_call.call_id)
-                    self._ran.add(step.tool_call.call_id)
-        return self._counted
 
     def _check_names(self, ctx: Prompt) -> None:
         """A misspelt tool would be a limit that never holds. Prompts of the text protocol list no tools."""
@@ -140,10 +129,8 @@ class LimitHook:
             levels.append(Level("cost_limit", usage.cost or 0.0, self.cost, "of the money"))
         if self.seconds is not None:
             levels.append(Level("time_limit", self._elapsed(), self.seconds, "seconds"))
-        counted = self._counted or {}
-        levels += [
-            Level(None, len(counted[tool]), limit, f"calls of {tool}") for tool, limit in self.calls.items() if limit
-        ]
+        for tool, limit in self.calls.items():
+            levels += [Level(None, len(self._counted[tool]), limit, f"calls of {tool}")] * (limit > 0)
         return levels
 
     def _elapsed(self) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from looplet._record import Record
 from looplet.decisions import Allow, Deny
 from looplet.errors import HookError
-from looplet.events import RunStarted
+from looplet.events import RunResumed, RunStarted
 from looplet.hooks.rules import Decision, PermissionRule
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ class PermissionHook:
 
     def on_event(self, event: Event) -> None:
         """Learn at the start what the done tool is called, and which values arguments have that a call leaves out."""
-        if isinstance(event, RunStarted):
+        if isinstance(event, RunResumed):
+            for past in event.history:
+                self.on_event(past)
+        elif isinstance(event, RunStarted):
             self.denials = []
             self._done_tool = event.settings.get("done_tool", "done")
             self._defaults = {tool.name: _defaults(tool.parameters) for tool in event.tools}

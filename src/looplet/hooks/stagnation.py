@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from looplet._core.to_text import to_text
 from looplet.config import whole
 from looplet.decisions import InjectContext, Stop
-from looplet.events import RunStarted
+from looplet.events import RunResumed, RunStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,7 +62,7 @@ class StagnationHook:
         self._told: int | None = None  # the step before which the model was told
 
     def on_event(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
+        if isinstance(event, (RunStarted, RunResumed)):
             self._forget()
 
     def pre_prompt(self, state: Any, log: Sequence[Step], ctx: Prompt, step: int) -> InjectContext | Stop | None:  # noqa: ARG002  # hook form

@@ -17,6 +17,7 @@ from looplet.events import (
     ModelFailed,
     ModelReplied,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepFinished,
 )
@@ -108,9 +109,14 @@ class TracingHook:
     def on_event(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._begin_run()
-                self._model = {"gen_ai.request.model": event.model} | self._provider
-                self._run = self._start_run(event)
+                self._start_run(event)
+            case RunResumed():  # a span of its own: the process that began the run has ended its one
+                for began in event.history:
+                    if isinstance(began, RunStarted):
+                        self._start_run(began)
+                        break
+            case RunFinished():
+                self._end_run(event)
             case ModelCalled():
                 self._chat = self._start_chat(event)
             case ModelReplied() if self._chat:
@@ -118,6 +124,11 @@ class TracingHook:
                 self._end(self._chat)
             case ModelFailed() if self._chat:
                 self._end(self._chat, event.kind, event.error)
+            case _:
+                self._watch_call(event)
+
+    def _watch_call(self, event: Event) -> None:
+        match event:
             case CallStarted():
                 self._ran.add(event.tool_call.call_id)
                 self._calls[event.tool_call.call_id] = self._start_call(event.tool_call)
@@ -127,14 +138,14 @@ class TracingHook:
             case StepFinished() if event.asked.call_id not in self._ran and not event.step.tool_result.ok:
                 result = event.step.tool_result  # refused: it never started, and is worth seeing all the same
                 self._end(self._start_call(event.step.tool_call), result.error_kind, result.error)
-            case RunFinished():
-                self._end_run(event)
 
-    def _start_run(self, event: RunStarted) -> SpanLike:
+    def _start_run(self, event: RunStarted) -> None:
+        self._begin_run()
+        self._model = {"gen_ai.request.model": event.model} | self._provider
         attributes = {"gen_ai.operation.name": "invoke_agent", "looplet.run_id": event.run_id} | self._model
         if self._agent:
             attributes["gen_ai.agent.name"] = self._agent
-        return self._start(f"invoke_agent {self._agent}".strip(), "INTERNAL", attributes)
+        self._run = self._start(f"invoke_agent {self._agent}".strip(), "INTERNAL", attributes)
 
     def _start_chat(self, event: ModelCalled) -> SpanLike:
         settings = event.prompt.settings

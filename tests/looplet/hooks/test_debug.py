@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from looplet import Compact, DebugHook, Deny, MockLLMBackend, ToolCall, ToolContext, composable_loop, tool
 from looplet.errors import RateLimited
-from looplet.events import Event, Noticed
+from looplet.events import Event, Noticed, RunResumed
 from looplet.hooks.debug import describe
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ def test_it_prints_to_standard_error_by_default(capsys: pytest.CaptureFixture[st
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") > 10
+
+
+def test_a_resumed_run_says_where_it_goes_on() -> None:
+    assert describe(RunResumed("id", 3)) == "run id goes on after step 3"
 
 
 def test_notices_are_shown_and_unknown_events_are_not() -> None:

@@ -21,6 +21,7 @@ from looplet import (
     Usage,
     tool,
 )
+from looplet.events import CallStarted, RunResumed
 from looplet.messages import RawCall
 from looplet.types import ErrorKind
 
@@ -174,6 +175,14 @@ def test_a_hook_may_serve_one_run_after_another() -> None:
     for _ in range(2):
         result = run_sync([SEARCH, DONE], tools=[search], hooks=[hook])
         assert result.steps[0].tool_result.ok
+
+
+def test_a_resumed_run_has_used_what_it_used_before() -> None:
+    hook = LimitHook(calls={"search": 1}, seconds=5, clock=Clock(0.0))
+    asked = ToolCall("search", call_id="call_1")
+    hook.on_event(RunResumed("id", 1, (CallStarted(1, asked, asked),)))
+    assert isinstance(hook.pre_dispatch(None, [], asked.replace(call_id="call_2"), 2), Deny)
+    assert hook.pre_dispatch(None, [], ToolCall("other"), 2) is None
 
 
 def test_a_limit_for_a_tool_that_is_not_there_is_an_error() -> None:

@@ -11,6 +11,7 @@ from tests.support.drive import run_async, run_sync
 
 from looplet import (
     Allow,
+    Capabilities,
     Deny,
     ErrorKind,
     HookError,
@@ -22,6 +23,7 @@ from looplet import (
     ToolResult,
     tool,
 )
+from looplet.events import RunResumed, RunStarted
 
 if TYPE_CHECKING:
     from tests.support.drive import Drive
@@ -217,6 +219,13 @@ def test_denials_are_those_of_the_latest_run() -> None:
     for _ in range(2):
         Disk().run(run_sync, hook, write())
     assert len(hook.denials) == 1
+
+
+def test_a_resumed_run_keeps_the_name_of_its_done_tool() -> None:
+    hook = PermissionHook()
+    began = RunStarted("id", "task", "", (), 5, {"done_tool": "finish"}, "m", Capabilities())
+    hook.on_event(RunResumed("id", 1, (began,)))
+    assert hook.pre_dispatch(None, [], ToolCall("finish"), 2) is None
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.drive import run_sync
 
-from looplet import Deny, LoopConfig, MockLLMBackend, ToolCall, TracingHook, Usage, tool
+from looplet import Capabilities, Deny, LoopConfig, MockLLMBackend, ToolCall, TracingHook, Usage, tool
 from looplet.errors import AuthError, RateLimited
+from looplet.events import RunFinished, RunResumed, RunStarted
 from looplet.messages import RawCall, Reply
 
 if TYPE_CHECKING:
@@ -108,6 +109,16 @@ def test_failures_and_refusals_say_their_type() -> None:
 def test_a_failed_run_is_a_failed_span() -> None:
     root, chat = recorded([AuthError("no key")])
     assert (root.attributes["error.type"], chat.attributes["error.type"]) == ("llm_error", "AuthError")
+
+
+def test_a_resumed_run_is_a_span_of_its_own() -> None:
+    hook = TracingHook()
+    began = RunStarted("id", "task", "", (), 5, {}, "m", Capabilities())
+    hook.on_event(RunResumed("id", 3, (began,)))
+    hook.on_event(RunFinished("done", "completed", "x", Usage()))
+    (span,) = hook.spans
+    assert (span.attributes["looplet.run_id"], span.attributes["gen_ai.request.model"]) == ("id", "m")
+    assert span.end_time is not None
 
 
 def test_what_an_exception_left_open_is_ended() -> None:
