@@ -13,10 +13,13 @@ import pytest
 from pytest_looplet import backends, worker
 from pytest_looplet import report as _report  # `report` is the name pytest gives hooks
 from pytest_looplet.files import is_eval_file
+from pytest_looplet.nodes import watch_commands
 from pytest_looplet.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from pytest_looplet.store import FileStore
 
 
 class Controller:
@@ -26,7 +29,7 @@ class Controller:
         self._config = config
         self._options = config.stash[OPTIONS]
         self._findings = _report.Findings()
-        self._store_folder: Path | None = None
+        self._store: FileStore | None = None
         self._problem: str | None = None
 
     # --- with workers the controller collects nothing: it probes the servers and makes the store before they start
@@ -38,13 +41,17 @@ class Controller:
         for name in self._options.backends:
             if backends.is_named_live(name):
                 backends.connected(name, self._config)
-        self._store_folder = Path(tempfile.mkdtemp(prefix="looplet-"))
+        from pytest_looplet.store import FileStore  # only with workers
+
+        self._store = FileStore(Path(tempfile.mkdtemp(prefix="looplet-")))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
+        assert self._store is not None, "the session started with workers"  # noqa: S101  # for the type checker
         connected = self._config.stash.get(backends.CONNECTED, {})
         told = {name: backend.to_worker() for name, backend in connected.items()}
-        node.workerinput["looplet"] = json.dumps({"store": str(self._store_folder), "backends": told})
+        node.workerinput["looplet"] = json.dumps({"store": str(self._store.folder), "backends": told})
+        watch_commands(node, self._store.note_schedule, lambda: bool(self._findings.announced))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
@@ -54,12 +61,9 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
-        if self._store_folder is not None:
-            from pytest_looplet.store import FileStore  # only for a crash
-
-            node: Any = report.node  # xdist's
-            if FileStore(self._store_folder).is_in_phase_1(node.workerinput["workerid"]):
-                _report.crash_report(report)
+        node: Any = report.node  # xdist's
+        if self._store is not None and self._store.is_in_phase_1(node.workerinput["workerid"]):
+            _report.crash_report(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -74,7 +78,9 @@ class Controller:
             worker.before_items(session)
         result = yield
         if self._options.stale == "fail":
-            for nodeid, difference in self._findings.stale.items():
+            stale = self._findings.stale
+            session.testscollected += len(stale)  # of which pytest computes the percentage beside each report
+            for nodeid, difference in stale.items():
                 self._config.hook.pytest_runtest_logreport(report=_report.stale_report(nodeid, difference))
         return result
 
@@ -95,8 +101,8 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         backends.close_all(self._config)
-        if self._store_folder is not None:
-            shutil.rmtree(self._store_folder, ignore_errors=True)
+        if self._store is not None:
+            shutil.rmtree(self._store.folder, ignore_errors=True)
         if session.config.option.collectonly:
             return
         if not self._has_workers():

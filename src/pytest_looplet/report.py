@@ -81,8 +81,8 @@ def crash_report(report: pytest.TestReport) -> None:
     report.when = "setup"
     report.location = (file, None, name.replace("::", "."))
     report.longrepr = (
-        "worker died in phase 1, while agents were running; this eval was not called. "
-        "Another worker took over the run that was in flight."
+        "worker died in phase 1, while agents were running, before it called this eval. "
+        "Another worker takes over the run that was in flight."
     )
     entry: dict[str, Any] = {
         "id": report.nodeid,

@@ -22,7 +22,7 @@ from pytest_looplet.options import OPTIONS
 from pytest_looplet.output import separated
 from pytest_looplet.perform import InFlight, Job, no_script, perform
 from pytest_looplet.skips import is_skipped
-from pytest_looplet.store import STORE, FileStore, MemoryStore, Outcome
+from pytest_looplet.store import ATTEMPTS, POLL_S, STORE, FileStore, MemoryStore, Outcome
 from pytest_looplet.worker import uses_llm
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 RUN_FIXTURE = "_looplet_run"
 
-_ATTEMPTS = 2  # a run that ends its process is tried this often
-_POLL_S = 0.02  # how often a worker looks whether another one has published
 _REMOTE_CONCURRENCY = 8
 
 
@@ -50,6 +48,7 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     jobs = _jobs(cells, config, may_refuse=worker is None)
     store.once("clean", lambda: _clean(config.rootpath))
     if isinstance(store, FileStore) and worker is not None:
+        store.wait_for_schedule()
         store.enter_phase_1(worker)
         try:
             _run_jobs(_rotated(list(jobs.values()), worker), store, config, worker_count)
@@ -207,7 +206,7 @@ class Pool:
     def _begin(self, job: Job, claim: Claim) -> None:
         self._number += 1
         number, in_flight = self._number, InFlight()
-        if claim.attempts >= _ATTEMPTS:
+        if claim.attempts >= ATTEMPTS:
             self._running[number] = _Running(job, claim, in_flight, None)
             self._finished.put((number, _gave_up(job, claim.attempts)))
             return
@@ -224,7 +223,7 @@ class Pool:
         deadlines = [running.deadline for running in self._running.values() if running.deadline is not None]
         wait = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
         if others or not self._running:
-            wait = _POLL_S if wait is None else min(_POLL_S, wait)
+            wait = POLL_S if wait is None else min(POLL_S, wait)
         try:
             number, outcome = self._finished.get(timeout=wait)
         except queue.Empty:

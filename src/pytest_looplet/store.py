@@ -1,7 +1,7 @@
 """Where runs are claimed and their outcomes published: in memory, or in a directory that xdist workers share.
 
 In the directory a claim is a file lock, which the kernel frees when its holder dies, and an outcome appears by rename.
-So every run is executed once whatever the workers do, and the run of a killed worker is taken over by another.
+So every run is executed once whatever the workers do, and the run of a killed worker is taken over by its replacement.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from looplet.result import RunResult
 
 Key = tuple[str, ...]
+
+ATTEMPTS = 2  # a run that ends its process is tried this often
+POLL_S = 0.02  # how often a worker looks what another process has done
+_REPLACEMENT_S = 30.0  # how long a run whose worker died is left to that worker's replacement
 
 
 @dataclass
@@ -103,8 +108,11 @@ class FileStore:
     """The store of a session with workers: a private directory made by the controller."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._outcomes: dict[Key, Outcome] = {}
+        self._born = time.time()
+        self._orphans: dict[Key, float] = {}  # when we first saw the run of a dead worker
+        self._is_scheduled = False
 
     def claim(self, key: Key) -> Claim | None:
         if self.published(key):
@@ -116,6 +124,9 @@ class FileStore:
             os.close(handle)
             return None
         attempts = os.lseek(handle, 0, os.SEEK_END)  # one byte an attempt
+        if 0 < attempts < ATTEMPTS and self._is_for_replacement(key, begun=os.fstat(handle).st_mtime):
+            os.close(handle)
+            return None
         os.write(handle, b"x")
         return Claim(attempts, handle)
 
@@ -149,22 +160,48 @@ class FileStore:
         finally:
             os.close(handle)
 
+    def note_schedule(self) -> None:
+        """Say that the controller begins to distribute items (or to send workers home)."""
+        if not self._is_scheduled:
+            self._scheduled.touch()
+            self._is_scheduled = True
+
+    def wait_for_schedule(self) -> None:
+        """Return once items are distributed: xdist cannot cope with a worker that dies between collection and then."""
+        while not self._scheduled.exists():
+            time.sleep(POLL_S)
+
     def enter_phase_1(self, worker: str) -> None:
-        (self._folder / f"{worker}.phase1").touch()
+        (self.folder / f"{worker}.phase1").touch()
 
     def leave_phase_1(self, worker: str) -> None:
-        (self._folder / f"{worker}.phase1").unlink()
+        (self.folder / f"{worker}.phase1").unlink()
 
     def is_in_phase_1(self, worker: str) -> bool:
-        return (self._folder / f"{worker}.phase1").exists()
+        return (self.folder / f"{worker}.phase1").exists()
+
+    @property
+    def _scheduled(self) -> Path:
+        return self.folder / "scheduled"
+
+    def _is_for_replacement(self, key: Key, *, begun: float) -> bool:
+        """Say whether a run that ended its process is left to a worker that started after it.
+
+        Were it tried at once by a worker that is already there, a second one might die while xdist has not dealt with
+        the death of the first: some of its schedulers fail then. If no replacement comes, anybody may try.
+        """
+        if self._born > begun:
+            return False
+        now = time.monotonic()
+        return now - self._orphans.setdefault(key, now) < _REPLACEMENT_S
 
     def _path(self, key: Key) -> Path:
-        return self._folder / f"{_name(key)}.outcome"
+        return self.folder / f"{_name(key)}.outcome"
 
     def _lock(self, name: str, *, wait: bool) -> int | None:
         import fcntl  # POSIX only, and only with workers
 
-        handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

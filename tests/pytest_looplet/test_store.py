@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = ("file", "agent", "case", "backend")
+
+KILLED = (
+    "import os, pathlib, signal, sys\n"
+    "from pytest_looplet.store import FileStore\n"
+    "assert FileStore(pathlib.Path(sys.argv[1])).claim(tuple(sys.argv[2:])) is not None\n"
+    "os.kill(os.getpid(), signal.SIGKILL)\n"
+)
+
+
+def _claim_and_die(folder: Path) -> None:
+    finished = subprocess.run([sys.executable, "-c", KILLED, str(folder), *KEY], check=False)
+    assert finished.returncode < 0
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -78,24 +91,6 @@ def test_threads_share_one_claim(tmp_path: Path) -> None:
     assert sum(claim is not None for claim in claims) == 1
 
 
-def test_a_killed_process_frees_its_claim_and_counts_as_an_attempt(tmp_path: Path) -> None:
-    code = (
-        "import os, pathlib, signal, sys\n"
-        "from pytest_looplet.store import FileStore\n"
-        "assert FileStore(pathlib.Path(sys.argv[1])).claim(tuple(sys.argv[2:])) is not None\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    for attempt in (1, 2):
-        finished = subprocess.run([sys.executable, "-c", code, str(tmp_path), *KEY], check=False)
-        assert finished.returncode < 0
-        claim = FileStore(tmp_path).claim(("other", str(attempt)))
-        assert claim is not None
-        assert claim.attempts == 0
-    claim = FileStore(tmp_path).claim(KEY)
-    assert claim is not None
-    assert claim.attempts == 2
-
-
 def test_a_worker_in_phase_1_is_known_as_long_as_it_is_there(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     assert not store.is_in_phase_1("gw0")
@@ -103,3 +98,59 @@ def test_a_worker_in_phase_1_is_known_as_long_as_it_is_there(tmp_path: Path) -> 
     assert FileStore(tmp_path).is_in_phase_1("gw0")
     store.leave_phase_1("gw0")
     assert not FileStore(tmp_path).is_in_phase_1("gw0")
+
+
+def test_a_killed_process_frees_its_claim_and_counts_as_an_attempt(tmp_path: Path) -> None:
+    for attempts in (1, 2):
+        _claim_and_die(tmp_path)
+        claim = FileStore(tmp_path).claim(("other", str(attempts)))
+        assert claim is not None
+        assert claim.attempts == 0, "it counts for its own run only"
+    claim = FileStore(tmp_path).claim(KEY)
+    assert claim is not None
+    assert claim.attempts == 2
+
+
+def test_the_run_of_a_killed_worker_is_left_to_its_replacement(tmp_path: Path) -> None:
+    survivor = FileStore(tmp_path)
+    _claim_and_die(tmp_path)
+    assert survivor.claim(KEY) is None
+    claim = FileStore(tmp_path).claim(KEY)
+    assert claim is not None
+    assert claim.attempts == 1
+
+
+def test_a_run_no_replacement_comes_for_is_taken_by_a_survivor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    survivor = FileStore(tmp_path)
+    _claim_and_die(tmp_path)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert survivor.claim(KEY) is None
+    now += 29
+    assert survivor.claim(KEY) is None
+    now += 2
+    claim = survivor.claim(KEY)
+    assert claim is not None
+    assert claim.attempts == 1
+
+
+def test_a_run_that_was_tried_often_enough_waits_for_nobody(tmp_path: Path) -> None:
+    survivor = FileStore(tmp_path)
+    _claim_and_die(tmp_path)
+    _claim_and_die(tmp_path)
+    claim = survivor.claim(KEY)
+    assert claim is not None
+    assert claim.attempts == 2
+
+
+def test_workers_wait_until_items_are_distributed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            FileStore(tmp_path).note_schedule()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    FileStore(tmp_path).wait_for_schedule()
+    assert len(waited) == 3

@@ -1,4 +1,4 @@
-"""With xdist: every run exactly once in every dist mode, the same summary, and workers that die."""
+"""With xdist: every run exactly once in every dist mode, and the same summary."""
 
 from __future__ import annotations
 
@@ -66,46 +66,6 @@ def test_workers_run_at_the_same_time(pytester: pytest.Pytester) -> None:
     )
     write_suite(pytester, shop=shop)
     pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=6)
-
-
-KILLED = """
-    import signal
-    alive = agent
-
-    def agent(task, llm):
-        if task.endswith("{order}") and LOG.read_text().count(task) < {times}:
-            note(task)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return alive(task, llm)
-"""
-
-
-@pytest.mark.parametrize("mode", [(), ("--dist", "worksteal")], ids=["load", "worksteal"])
-def test_the_run_of_a_killed_worker_is_taken_over(pytester: pytest.Pytester, mode: tuple[str, ...]) -> None:
-    shop = SHOP + KILLED.format(order=25, times=1) + "\n    LOG.touch()\n"
-    write_suite(pytester, MANY, shop=shop)
-    result = pytester.runpytest_subprocess("-n", "2", *mode)
-    ran = executions(pytester)
-    assert len(list((pytester.path / ".looplet/runs").iterdir())) == len(ORDERS)
-    assert len(ran) == len(ORDERS) + 1, "one extra execution, of the run that was in flight"
-    assert {task for task in ran if ran.count(task) > 1} == {"Refund order 25"}
-    assert set(ran) == {f"Refund order {order}" for order in ORDERS}
-    outcomes = result.parseoutcomes()
-    assert outcomes.get("failed", 0) == 0, "the blamed item is an error, not a failure"
-    assert outcomes["passed"] + outcomes.get("errors", 0) == 2 * len(ORDERS)
-    assert outcomes.get("errors", 0) <= 1
-    if outcomes.get("errors"):
-        assert "worker died in phase 1" in "\n".join(summary_of(result))
-        assert result.ret == 1
-
-
-def test_a_run_that_kills_every_worker_is_given_up_after_two_attempts(pytester: pytest.Pytester) -> None:
-    shop = SHOP + KILLED.format(order=25, times=9) + "\n    LOG.touch()\n"
-    write_suite(pytester, MANY, shop=shop)
-    result = pytester.runpytest_subprocess("-n", "2", "-k", "amount")
-    assert executions(pytester).count("Refund order 25") == 2
-    assert "case 'refund-25' ended its worker process 2 times; it was not tried again" in result.stdout.str()
-    assert result.ret == 1
 
 
 def test_results_no_pickle_can_carry_are_read_from_the_trace(pytester: pytest.Pytester) -> None:
