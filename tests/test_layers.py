@@ -27,7 +27,7 @@ LEVELS = {
     **dict.fromkeys(" ".join(_VOCABULARY).split(), 0),
     "_core": 1,
     **dict.fromkeys(["_drivers", "backends", "tools", "trace"], 2),
-    **dict.fromkeys(["async_run", "bind", "loop", "replay", "run"], 3),
+    **dict.fromkeys(["async_run", "bind", "loop", "replay", "resume", "run"], 3),
     **dict.fromkeys(["evals", "hooks"], 4),
     **dict.fromkeys(["__main__", "cli", "examples", "testing"], 5),
 }

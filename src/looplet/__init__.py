@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from looplet.errors import BackendError, HookError, LoopletError, ToolValidationError
     from looplet.hooks.approval import ApprovalHook
     from looplet.hooks.checkpoint import CheckpointHook
+    from looplet.hooks.compaction import Prune, Truncate, compact_chain
     from looplet.hooks.debug import DebugHook
     from looplet.hooks.limit import LimitHook
     from looplet.hooks.metrics import MetricsHook
     from looplet.hooks.permission import PermissionHook
+    from looplet.hooks.pressure import ContextPressureHook
     from looplet.hooks.provenance import ProvenanceSink
     from looplet.hooks.rules import PermissionRule
     from looplet.hooks.stagnation import StagnationHook
+    from looplet.hooks.summarize import Summarize
+    from looplet.hooks.threshold import ThresholdCompactHook
     from looplet.hooks.tracing import TracingHook
     from looplet.loop import async_composable_loop, composable_loop, preview_prompt
     from looplet.messages import Capabilities, Message, Prompt, Reply
@@ -54,6 +58,7 @@ _HOME = {
     "Capabilities": "messages",
     "CheckpointHook": "hooks.checkpoint",
     "Compact": "decisions",
+    "ContextPressureHook": "hooks.pressure",
     "DebugHook": "hooks.debug",
     "DefaultState": "state",
     "Deny": "decisions",
@@ -71,6 +76,7 @@ _HOME = {
     "PermissionRule": "hooks.rules",
     "Prompt": "messages",
     "ProvenanceSink": "hooks.provenance",
+    "Prune": "hooks.compaction",
     "Reply": "messages",
     "Resume": "resume",
     "Run": "run",
@@ -78,15 +84,19 @@ _HOME = {
     "StagnationHook": "hooks.stagnation",
     "Step": "types",
     "Stop": "decisions",
+    "Summarize": "hooks.summarize",
+    "ThresholdCompactHook": "hooks.threshold",
     "ToolCall": "types",
     "ToolContext": "tools.context",
     "ToolResult": "types",
     "ToolSpec": "tools.spec",
     "ToolValidationError": "errors",
     "TracingHook": "hooks.tracing",
+    "Truncate": "hooks.compaction",
     "Usage": "types",
     "approve": "resume",
     "async_composable_loop": "loop",
+    "compact_chain": "hooks.compaction",
     "composable_loop": "loop",
     "load_trace": "trace.read",
     "preview_prompt": "loop",
@@ -105,6 +115,7 @@ __all__ = [
     "Capabilities",
     "CheckpointHook",
     "Compact",
+    "ContextPressureHook",
     "DebugHook",
     "DefaultState",
     "Deny",
@@ -122,6 +133,7 @@ __all__ = [
     "PermissionRule",
     "Prompt",
     "ProvenanceSink",
+    "Prune",
     "Reply",
     "Resume",
     "Run",
@@ -129,16 +141,20 @@ __all__ = [
     "StagnationHook",
     "Step",
     "Stop",
+    "Summarize",
+    "ThresholdCompactHook",
     "ToolCall",
     "ToolContext",
     "ToolResult",
     "ToolSpec",
     "ToolValidationError",
     "TracingHook",
+    "Truncate",
     "Usage",
     "__version__",
     "approve",
     "async_composable_loop",
+    "compact_chain",
     "composable_loop",
     "load_trace",
     "preview_prompt",

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from looplet._core.hook_table import bind_hooks
 from looplet._core.prompt import task_text
+from looplet._core.save import restore
 from looplet._drivers.performer import Announcer, Ports
 from looplet._record import Record
 from looplet.backends.adapter import adapt
 from looplet.config import DEFAULT_MAX_STEPS, LoopConfig, whole
+from looplet.errors import HookError
 from looplet.events import ModelChunk, ToolProgress
 from looplet.messages import Capabilities
 from looplet.state import DefaultState, RunState
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias
 
+    from looplet._core.hook_table import HookTable
+    from looplet.effects import Decided
     from looplet.messages import Prompt
     from looplet.protocols import AgentState, Model
+    from looplet.resume import Resume
     from looplet.tools.registry import BaseToolRegistry
     from looplet.tools.spec import ToolSpec
-    from looplet.types import ToolCall, ToolResult
+    from looplet.types import ToolResult
 
     Tools: TypeAlias = BaseToolRegistry | Sequence[ToolSpec | Callable[..., Any]]
 
@@ -44,12 +49,22 @@ class Asked(Record):
     state: AgentState | None
     max_steps: int | None
     system_prompt: str | None
+    resume: str | os.PathLike[str] | Resume | None = None
 
 
 def bind(
     asked: Asked, *, allow_async: bool, more_hooks: Sequence[object] = (), labels: dict[str, Any] | None = None
 ) -> tuple[RunState, Ports, AgentState]:
     """Check every argument and make the run's state, its ports and what hooks see of it."""
+    given = [*checked_hooks(asked.hooks), *more_hooks]
+    past, answer = None, None
+    if asked.resume is not None:
+        from looplet.resume import take_up  # reads traces, which only a resumed run needs
+
+        past, answer, keeper = take_up(asked.resume, asked.task, given)
+        given += keeper
+        if past is not None and asked.task is None:
+            asked = asked.replace(task=past.header["task"])
     config = checked_config(asked)
     model = adapt(asked.llm)
     chat_is_async = bool(getattr(model, "is_async", False))
@@ -58,13 +73,14 @@ def bind(
     tools = as_tools(asked.tools, config.done_tool)
     view = asked.state if asked.state is not None else DefaultState()
     check_view(view)
-    hooks = bind_hooks([*checked_hooks(asked.hooks), *more_hooks], allow_async=allow_async)
+    hooks = bind_hooks(given, allow_async=allow_async)
+    check_journals(hooks)
     state = RunState(
-        run_id=os.urandom(8).hex(),
+        run_id=past.header["run_id"] if past is not None else os.urandom(8).hex(),
         task=asked.task,
         context=asked.context,
         config=config,
-        budget=resolve_budget(asked.max_steps, config, view),
+        budget=resolve_budget(asked.max_steps, config, view, past.header["max_steps"] if past is not None else None),
         tools=tools,
         hooks=hooks,
         model_name=model.name,
@@ -73,18 +89,22 @@ def bind(
     )
     if isinstance(view, DefaultState):
         view.bind(state)
+    if past is not None:
+        restore(state, past.events, answer)
     announcer, metadata = Announcer(hooks), getattr(view, "metadata", {})
 
     def look() -> None:
         state.capabilities = checked_capabilities(model, config)
 
-    def run_tool(call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
+    def run_tool(decision: Decided) -> ToolResult | Awaitable[ToolResult]:
+        call = decision.call
         context = ToolContext(
             asked.task,
             asked.llm,
             metadata,
             lambda message: announcer.show(ToolProgress(call.tool, message)),
             cancel_token=config.cancel_token,
+            approved=decision.approved,
         )
         return execute(tools[call.tool], call, context)
 
@@ -92,6 +112,25 @@ def bind(
     sleeps = not getattr(model, "no_sleep", False)
     ports = Ports(chat, look, run_tool, announcer, chat_is_async, sleeps, config.cancel_token)
     return state, ports, view
+
+
+def check_journals(hooks: HookTable) -> None:
+    """Each journal has its own directory; a pause that nothing keeps is said at once."""
+    seen: dict[str, str] = {}
+    for journal in hooks.journals:
+        folder, name = getattr(journal, "dir", None), type(journal).__name__
+        if folder is None:
+            continue
+        place = os.path.realpath(folder)
+        if place in seen:
+            raise HookError(f"{name} and {seen[place]} cannot share {str(folder)!r}; give each a directory of its own")
+        seen[place] = name
+    if hooks.pauses and not hooks.checkpoints:
+        warnings.warn(
+            "ApprovalHook() without a handler pauses the run, and without a CheckpointHook the pause dies with the "
+            "process; add CheckpointHook(dir), or give ApprovalHook(handler)",
+            stacklevel=6,
+        )
 
 
 def chatting(model: Model, config: LoopConfig, announcer: Announcer) -> Callable[[Prompt, int], Any]:
@@ -165,8 +204,8 @@ def check_view(view: object) -> None:
         raise ValueError(f"state={kind}() already holds steps; give every run a new state")
 
 
-def resolve_budget(max_steps: int | None, config: LoopConfig, view: AgentState) -> int:
-    """The argument beats LoopConfig, which beats the state, which beats 15."""
+def resolve_budget(max_steps: int | None, config: LoopConfig, view: AgentState, past: int | None = None) -> int:
+    """The argument beats LoopConfig, which beats the state, which beats what a resumed run had, which beats 15."""
     whole("max_steps", max_steps, least=1, optional=True)
     whole(f"{type(view).__name__}.max_steps", view.max_steps, least=1, optional=True)
     if max_steps is None and None not in (config.max_steps, view.max_steps) and config.max_steps != view.max_steps:
@@ -175,4 +214,4 @@ def resolve_budget(max_steps: int | None, config: LoopConfig, view: AgentState) 
             f"the config's {config.max_steps} is used",
             stacklevel=5,
         )
-    return max_steps or config.max_steps or view.max_steps or DEFAULT_MAX_STEPS
+    return max_steps or config.max_steps or view.max_steps or past or DEFAULT_MAX_STEPS

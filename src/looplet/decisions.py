@@ -57,9 +57,14 @@ class Deny(Record):
 
 
 class Allow(Record):
-    """Let this call run, with `args` instead of its own when given (they are validated again)."""
+    """Let this call run, with `args` instead of its own when given (they are validated again).
+
+    `approved` says that a person agreed: the tool sees it as `ctx.approved`. In post_dispatch, `Allow(approved=True)`
+    runs a call again whose tool asked for approval by returning `{"needs_approval": True}`.
+    """
 
     args: dict[str, Any] | None = None
+    approved: bool = False
 
     def __post_init__(self) -> None:
         if self.args is not None and not isinstance(self.args, dict):

@@ -26,6 +26,7 @@ class Decided(Record):
     `asked` is the call as the model wrote it. `native` says that the model made it as a native tool call and expects a
     tool message with its id. `notes` say what validation changed.
     `step` is the number of the step it becomes; after `timeout_s` seconds the call is abandoned.
+    `known` marks a `result` that an earlier process of a resumed run got by running the call.
     """
 
     call: ToolCall
@@ -35,6 +36,8 @@ class Decided(Record):
     notes: tuple[str, ...] = ()
     step: int = 0
     timeout_s: float | None = None
+    approved: bool = False
+    known: bool = False
 
 
 class CallModel(Record):

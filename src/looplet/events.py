@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from looplet._record import Record
-from looplet.messages import Capabilities, Prompt, Reply, ToolSchema
+from looplet.messages import Capabilities, Message, Prompt, Reply, ToolSchema
 from looplet.types import Step, ToolCall, ToolResult, Usage
 
 
@@ -17,7 +17,10 @@ class Event(Record):
 
 
 class RunStarted(Event):
-    """First event. `settings` are the LoopConfig values that shape requests; `labels` say who asked for the run."""
+    """First event. `settings` are the LoopConfig values that shape requests; `labels` say who asked for the run.
+
+    `gated` names the tools that need approval.
+    """
 
     run_id: str
     task: Any
@@ -28,6 +31,7 @@ class RunStarted(Event):
     model: str
     capabilities: Capabilities
     labels: dict[str, Any] = {}
+    gated: tuple[str, ...] = ()
 
 
 class ModelCalled(Event):
@@ -96,15 +100,44 @@ class ToolProgress(Event):
     message: str
 
 
+class Checkpoint(Record):
+    """Where a run stands, for a journal to resume from: the conversation, and the rest as JSON-shaped `facts`."""
+
+    conversation: tuple[Message, ...]
+    facts: dict[str, Any]
+
+
 class StepFinished(Event):
     """The step is final; the next thing that happens is that your `for` receives it.
 
-    `asked` is the call as the model wrote it; `call` the model request it came from.
+    `asked` is the call as the model wrote it; `call` the model request it came from. `checkpoint` is None unless a
+    CheckpointHook keeps the run.
     """
 
     step: Step
     asked: ToolCall
     call: int
+    checkpoint: Checkpoint | None = None
+
+
+class Saved(Event):
+    """A checkpoint between two steps: a reply was taken in, a request failed, the conversation was shortened."""
+
+    checkpoint: Checkpoint
+
+
+class RunResumed(Event):
+    """A run goes on that an earlier process began. `history` are its events so far.
+
+    `pending` is the call that waits for an approval, `approval` the answer given with `Resume(dir, answer)`.
+    """
+
+    run_id: str
+    step: int
+    history: tuple[Event, ...] = ()
+    pending: ToolCall | None = None
+    approval: Any = None
+    gated: tuple[str, ...] = ()
 
 
 class Compacted(Event):

@@ -13,6 +13,7 @@ from looplet.errors import HookError
 from looplet.run import Run
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from looplet.config import LoopConfig
     from looplet.messages import Prompt
     from looplet.protocols import AgentState
+    from looplet.resume import Resume
     from looplet.state import RunState
 
     R = TypeVar("R")
@@ -38,6 +40,7 @@ def composable_loop(
     *,
     max_steps: int | None = None,
     system_prompt: str | None = None,
+    resume: str | os.PathLike[str] | Resume | None = None,
 ) -> Run:
     """Return the run of an agent on `task`: an iterator of `Step`s, each finished before you see it.
 
@@ -47,11 +50,13 @@ def composable_loop(
     context handed to `check_done` hooks as `ctx`, untouched
     hooks   objects with any of the four hook methods or `on_event` (docs/hooks.md)
     state   what hooks see; a DefaultState is made when none is given
+    resume  the directory of a CheckpointHook: go on with the unfinished run in it, or begin one there;
+            Resume(dir, approve()) also answers the call that waits for approval
 
     `max_steps` and `system_prompt` beat the config's. Mistakes in these arguments raise TypeError, ValueError or
     HookError here, before anything is sent. Provider failures do not raise: they end the run as `llm_error`.
     """
-    asked = Asked(llm, task, tools, context, hooks, config, state, max_steps, system_prompt)
+    asked = Asked(llm, task, tools, context, hooks, config, state, max_steps, system_prompt, resume)
     return _start(Run, asked, allow_async=False)
 
 
@@ -66,6 +71,7 @@ def async_composable_loop(
     *,
     max_steps: int | None = None,
     system_prompt: str | None = None,
+    resume: str | os.PathLike[str] | Resume | None = None,
 ) -> AsyncRun:
     """`composable_loop` for `async for`: the same arguments, and hooks, tools and backends may be async.
 
@@ -73,7 +79,7 @@ def async_composable_loop(
     """
     from looplet.async_run import AsyncRun  # asyncio is loaded only for those who use it
 
-    asked = Asked(llm, task, tools, context, hooks, config, state, max_steps, system_prompt)
+    asked = Asked(llm, task, tools, context, hooks, config, state, max_steps, system_prompt, resume)
     return _start(AsyncRun, asked, allow_async=True)
 
 

@@ -20,6 +20,7 @@ class RunState:
     """Everything one run knows. Only the core writes here, and steps only through `commit`."""
 
     __slots__ = (
+        "attempts",
         "budget",
         "call_ids",
         "call_number",
@@ -41,6 +42,7 @@ class RunState:
         "output",
         "overflowed",
         "pending_approval",
+        "restored",
         "run_id",
         "spent",
         "steps",
@@ -106,7 +108,9 @@ class RunState:
         self.free_steps = 0
         self.finishing = False
         self.output: Any = None
-        self.pending_approval: Any = None
+        self.pending_approval: ToolCall | None = None
+        self.attempts: Any = None  # _core.retry.Attempts of the turn, None between turns
+        self.restored: Any = None  # _core.save.Restored, for a run that goes on from a checkpoint
         self.stop: str | None = None
 
     @property
@@ -228,5 +232,4 @@ class DefaultState:
 
     @property
     def pending_approval(self) -> ToolCall | None:
-        pending: ToolCall | None = self._run.pending_approval if self._run else None
-        return pending
+        return self._run.pending_approval if self._run else None

@@ -6,6 +6,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING
 
 from looplet._core.exchange import exchange, failed
+from looplet._core.save import save
 from looplet._core.to_text import to_text
 from looplet.effects import emit
 from looplet.errors import BackendError, HookError
@@ -34,6 +35,7 @@ def compact(state: RunState, strategy: CompactStrategy | None = None) -> Flow[bo
     state.conversation = after
     state.unsent = len(after)
     yield from emit(Compacted(len(before), len(after), dropped))
+    yield from save(state)
     return True
 
 

@@ -5,28 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looplet._core.find_calls import without_reasoning
-from looplet._core.model_turn import request
+from looplet._core.model_turn import begin_turn, request, take
 from looplet._core.parse import parse_reply
 from looplet._core.prompt import say, settings, task_text
 from looplet._core.retry import Attempts
+from looplet._core.save import RESUMABLE, save
 from looplet._core.tool_turn import answer
 from looplet.effects import emit
-from looplet.events import RunFinished, RunStarted
+from looplet.events import RunFinished, RunResumed, RunStarted
 from looplet.messages import Message
 from looplet.result import status_of
 
 if TYPE_CHECKING:
+    from looplet._core.parse import ParsedCall
     from looplet.effects import Flow
     from looplet.messages import Reply
     from looplet.state import RunState
-
-# A run that ended so may go on later; its unexecuted calls stay open in the journal.
-RESUMABLE = frozenset({"closed", "cancelled", "error", "llm_error", "waiting_for_approval"})
 
 _LAST_QUESTION = (
     "You have no tool calls left. Give your best final answer to the task now, as plain text, "
     "from what you know so far."
 )
+
+
+def begin(state: RunState) -> Flow[list[ParsedCall]]:
+    """Announce the run. A resumed one goes on where it was: with the calls nobody had executed, or a reply."""
+    if state.restored is None:
+        yield from started(state)
+        return []
+    restored, pending = state.restored, state.pending_approval
+    step, gated = len(state.steps), gated_tools(state)
+    yield from emit(RunResumed(state.run_id, step, restored.history, pending, restored.approval, gated))
+    state.pending_approval = None
+    if state.stop:  # all that was missing is the last line
+        return []
+    if restored.reply is not None:
+        state.restored = restored.replace(reply=None)
+        begin_turn(state)
+        return (yield from take(state, restored.reply))
+    return list(state.unanswered)
 
 
 def started(state: RunState) -> Flow[None]:
@@ -50,8 +67,14 @@ def started(state: RunState) -> Flow[None]:
             model=state.model_name,
             capabilities=state.capabilities,
             labels=state.labels,
+            gated=gated_tools(state),
         )
     )
+    yield from save(state)
+
+
+def gated_tools(state: RunState) -> tuple[str, ...]:
+    return tuple(name for name, tool in state.tools.items() if tool.needs_approval)
 
 
 def settle(state: RunState) -> None:
@@ -66,7 +89,9 @@ def answer_without_tools(state: RunState) -> Flow[None]:
     settle(state)
     say(state, _LAST_QUESTION)
     state.tools_off, state.stop = True, None
-    reply = yield from request(state, Attempts(state.config))
+    state.attempts = Attempts(state.config)
+    reply = (state.restored and state.restored.reply) or (yield from request(state))
+    state.attempts = None
     state.stop = "max_steps"
     if reply is not None:
         state.output = best_answer(state, reply)

@@ -11,7 +11,7 @@ from looplet.errors import HookError
 from looplet.events import HookDecided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from looplet.effects import Flow
     from looplet.messages import Prompt
@@ -38,7 +38,11 @@ class BoundHook(Record):
 
 
 class HookTable(Record):
-    """The hooks of a run by phase, in the order they were given."""
+    """The hooks of a run by phase, in the order they were given.
+
+    `checkpoints`: a journal keeps the run so that it can be resumed. `approves`: a hook asks a person about
+    calls; `pauses`: it ends the run to wait for the answer.
+    """
 
     pre_prompt: tuple[BoundHook, ...] = ()
     pre_dispatch: tuple[BoundHook, ...] = ()
@@ -46,6 +50,9 @@ class HookTable(Record):
     check_done: tuple[BoundHook, ...] = ()
     on_event: tuple[BoundHook, ...] = ()
     journals: tuple[Journal, ...] = ()
+    checkpoints: bool = False
+    approves: bool = False
+    pauses: bool = False
 
     def filter_prompt(self, prompt: Prompt) -> Prompt:
         """What leaves the process: the prompt after every journal's redaction."""
@@ -54,7 +61,7 @@ class HookTable(Record):
         return prompt
 
 
-def bind_hooks(hooks: Iterable[object], *, allow_async: bool) -> HookTable:
+def bind_hooks(hooks: Sequence[object], *, allow_async: bool) -> HookTable:
     """Check and sort `hooks`. Misspelt, mis-shaped, empty and (in a sync run) async hooks are HookErrors."""
     phases: dict[str, list[BoundHook]] = {method: [] for method in METHODS}
     journals = []
@@ -68,7 +75,13 @@ def bind_hooks(hooks: Iterable[object], *, allow_async: bool) -> HookTable:
                 _check_method(hook, phase, method, allow_async)
                 phases[phase].append(BoundHook(type(hook).__name__, method, bool(getattr(hook, "gate", False))))
     phases["pre_dispatch"].sort(key=lambda bound: bound.gate)  # stable: list order within each group
-    return HookTable(**{phase: tuple(bound) for phase, bound in phases.items()}, journals=tuple(journals))  # type: ignore[arg-type]  # _is_journal checked the shape
+    return HookTable(
+        **{phase: tuple(bound) for phase, bound in phases.items()},
+        journals=tuple(journals),  # type: ignore[arg-type]  # _is_journal checked the shape
+        checkpoints=any(getattr(journal, "checkpoints", False) for journal in journals),
+        approves=any(getattr(hook, "approves", False) for hook in hooks),
+        pauses=any(getattr(hook, "pauses", False) for hook in hooks),
+    )
 
 
 def _is_journal(hook: object) -> bool:

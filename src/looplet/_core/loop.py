@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from looplet._core.finish import answer_without_tools, started
+from looplet._core.finish import answer_without_tools, begin
 from looplet._core.model_turn import ask_model
-from looplet._core.tool_turn import close_step, decide, is_concurrent_safe, open_step, start
+from looplet._core.tool_turn import WAITING, close_step, decide, is_concurrent_safe, open_step, start
 from looplet.effects import run_tools
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 def loop(state: RunState) -> Flow[None]:
     """Run until something sets `state.stop`. `StepFinished` is where the user's `for` gets its turn."""
-    yield from started(state)
+    calls = yield from begin(state)  # none, but for a resumed run
     while not state.stop:
-        calls = yield from ask_model(state)
+        calls = calls or (yield from ask_model(state))
         for wave in waves(state, calls):
             yield from run_wave(state, wave)
+        calls = []
     if state.stop == "max_steps" and state.config.final_answer:
         yield from answer_without_tools(state)
 
@@ -55,3 +56,5 @@ def run_wave(state: RunState, wave: list[ParsedCall]) -> Flow[None]:
     for decision, result in zip(decided, results, strict=True):  # no break here: what ran is recorded
         step = open_step(state, decision, result)
         yield from close_step(state, decision, step)  # emits StepFinished
+        if state.stop == WAITING:  # the results of the rest are in the journal, and are taken up on resuming
+            break

@@ -10,6 +10,7 @@ from looplet._core.hook_table import ask, impossible
 from looplet._core.parse import parse_reply
 from looplet._core.prompt import as_text_conversation, build_prompt, say, with_text
 from looplet._core.retry import Attempts, delay
+from looplet._core.save import save
 from looplet.decisions import Compact, InjectContext, Stop
 from looplet.effects import emit, sleep
 from looplet.errors import (
@@ -35,18 +36,24 @@ _PROMPT_ANSWERS = "a Prompt (see ctx.map_text), InjectContext, Compact or Stop"
 
 def ask_model(state: RunState) -> Flow[list[ParsedCall]]:
     """Return the calls of one reply; an empty list means that the run has stopped."""
-    state.turn += 1
+    begin_turn(state)
     if state.turn > _FREE_TURNS_FACTOR * state.budget:  # only reachable with tools that are free of charge
         state.end("max_steps")
-    attempts = Attempts(state.config)
-    while reply := (yield from request(state, attempts)):
-        calls = take(state, reply, attempts)
+    while reply := (yield from request(state)):
+        calls = yield from take(state, reply)
         if calls:
             return calls
     return []
 
 
-def request(state: RunState, attempts: Attempts) -> Flow[Reply | None]:
+def begin_turn(state: RunState) -> None:
+    """Count a new turn; a resumed run may be within one already."""
+    if state.attempts is None:
+        state.turn += 1
+        state.attempts = Attempts(state.config)
+
+
+def request(state: RunState) -> Flow[Reply | None]:
     """Ask until there is a reply; None means that the run has stopped."""
     while not state.stop:
         if state.cancelled:
@@ -56,7 +63,7 @@ def request(state: RunState, attempts: Attempts) -> Flow[Reply | None]:
         prompt = yield from shape_prompt(state)
         if prompt is None:
             break
-        reply = yield from send(state, prompt, attempts)
+        reply = yield from send(state, prompt)
         if reply is not None:
             return reply
     return None
@@ -73,6 +80,7 @@ def choose_mode(state: RunState) -> Flow[None]:
             state.conversation = as_text_conversation(state.conversation)
             state.unsent = len(state.conversation)
             yield from emit(Noticed(f"{state.model_name} takes no native tool calls; using the text protocol"))
+        yield from save(state)
 
 
 def shape_prompt(state: RunState) -> Flow[Prompt | None]:
@@ -120,12 +128,12 @@ def ask_pre_prompt(state: RunState) -> Flow[tuple[Prompt | None, Compact | None]
     return prompt, wanted
 
 
-def send(state: RunState, prompt: Prompt, attempts: Attempts) -> Flow[Reply | None]:
+def send(state: RunState, prompt: Prompt) -> Flow[Reply | None]:
     """Make one request. None means that it failed, and that a remedy was applied or the run stopped."""
     try:
         reply = yield from exchange(state, prompt)
     except BackendError as error:
-        yield from mend(state, error, attempts)
+        yield from mend(state, error)
         return None
     except Cancelled:
         state.end("cancelled")
@@ -134,12 +142,12 @@ def send(state: RunState, prompt: Prompt, attempts: Attempts) -> Flow[Reply | No
     return reply
 
 
-def mend(state: RunState, error: BackendError, attempts: Attempts) -> Flow[None]:
+def mend(state: RunState, error: BackendError) -> Flow[None]:
     """Choose and apply the remedy for a failed request, or stop the run."""
     remedy = remedy_for(error, state)
     wait = None
-    if remedy and attempts.take(remedy):
-        wait = delay(error, attempts.used("retry"), state.run_id) if remedy == "retry" else 0.0
+    if remedy and state.attempts.take(remedy):
+        wait = delay(error, state.attempts.used("retry"), state.run_id) if remedy == "retry" else 0.0
     yield from emit(failed(state, error, wait))
     if wait is None or remedy is None:
         state.end("parse_error" if remedy == "repair" else "llm_error", f"{type(error).__name__}: {error}")
@@ -152,6 +160,7 @@ def mend(state: RunState, error: BackendError, attempts: Attempts) -> Flow[None]
         say(state, f"Your last reply could not be read: {error}")
     elif remedy == "compact":
         state.overflowed = True  # shape_prompt compacts before the next attempt
+    yield from save(state)
 
 
 def remedy_for(error: BackendError, state: RunState) -> Remedy | None:
@@ -165,7 +174,7 @@ def remedy_for(error: BackendError, state: RunState) -> Remedy | None:
     return "retry" if error.retriable else None
 
 
-def take(state: RunState, reply: Reply, attempts: Attempts) -> list[ParsedCall]:
+def take(state: RunState, reply: Reply) -> Flow[list[ParsedCall]]:
     """Add the reply to the conversation and return its calls; without any, tell the model what was missing."""
     parsed = parse_reply(
         reply,
@@ -177,8 +186,12 @@ def take(state: RunState, reply: Reply, attempts: Attempts) -> list[ParsedCall]:
     )
     state.conversation.append(parsed.message)
     if parsed.complaint is not None:
-        if attempts.take("repair"):
+        if state.attempts.take("repair"):
             say(state, parsed.complaint)
         else:
             state.end("parse_error", parsed.complaint)
+    state.unanswered = list(parsed.calls)
+    if parsed.calls:
+        state.attempts = None  # the turn of the model is over
+    yield from save(state)
     return list(parsed.calls)

@@ -22,14 +22,14 @@ class Attempts:
 
     __slots__ = ("_limits", "_used")
 
-    def __init__(self, config: LoopConfig) -> None:
+    def __init__(self, config: LoopConfig, used: dict[Remedy, int] | None = None) -> None:
         self._limits: dict[Remedy, int] = {
             "retry": config.retries,
             "repair": config.repairs,
             "compact": _COMPACTIONS,
             "text_mode": 1,
         }
-        self._used: dict[Remedy, int] = dict.fromkeys(self._limits, 0)
+        self._used: dict[Remedy, int] = dict.fromkeys(self._limits, 0) | (used or {})
 
     def take(self, remedy: Remedy) -> bool:
         """Use one attempt of this kind; False when none is left."""
@@ -37,6 +37,10 @@ class Attempts:
             return False
         self._used[remedy] += 1
         return True
+
+    def to_dict(self) -> dict[Remedy, int]:
+        """How many of each kind were used."""
+        return dict(self._used)
 
     def used(self, remedy: Remedy) -> int:
         return self._used[remedy]

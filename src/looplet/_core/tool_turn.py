@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 from looplet._core.arguments import own_copy
 from looplet._core.hook_table import ask, impossible
 from looplet._core.prompt import say
+from looplet._core.save import checkpoint, recovered, save
 from looplet._core.to_text import result_text
 from looplet._core.validate import validate
 from looplet.decisions import Allow, Deny, InjectContext, Stop
-from looplet.effects import Decided, emit
+from looplet.effects import Decided, emit, run_tools
 from looplet.events import CallStarted, HookDecided, StepFinished
 from looplet.messages import Message
 from looplet.types import ErrorKind, Step, ToolCall, ToolResult, Usage
+
+WAITING = "waiting_for_approval"
+_NO_APPROVAL = "{tool} needs approval, and nobody can give it: this run has no ApprovalHook"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +37,13 @@ def decide(state: RunState, parsed: ParsedCall, step: int) -> Flow[Decided | Non
     tool = state.tools.get(parsed.call.tool)
     timeout_s = (tool and tool.timeout_s) or state.config.tool_timeout_s
     asked = Decided(parsed.call, parsed.call, native=parsed.native, step=step, timeout_s=timeout_s)
+    decision = recovered(state, asked)
+    if decision is not None:
+        return decision
     if parsed.problem is not None:
         return refused(asked, ErrorKind.PARSE, parsed.problem, retry=True)
+    if tool is not None and tool.needs_approval and not state.hooks.approves:
+        return refused(asked, ErrorKind.PERMISSION_DENIED, _NO_APPROVAL.format(tool=parsed.call.tool), retry=False)
     decision = checked(state, asked)
     if decision.result is not None or not state.hooks.pre_dispatch:
         return decision
@@ -43,6 +52,13 @@ def decide(state: RunState, parsed: ParsedCall, step: int) -> Flow[Decided | Non
     if final is not None and final.result is None and final.call.args != decision.call.args:
         return checked(state, final)
     return final
+
+
+def wait_for_approval(state: RunState, call: ToolCall) -> Flow[None]:
+    """Remember, durably, the call a hook paused the run for."""
+    if state.stop == WAITING:
+        state.pending_approval = call
+        yield from save(state)
 
 
 def with_own_args(call: ToolCall) -> ToolCall:
@@ -56,6 +72,7 @@ def ask_pre_dispatch(state: RunState, decision: Decided) -> Flow[Decided | None]
             continue
         answer = yield from ask(state, "pre_dispatch", hook, decision.call, step=decision.step)
         if isinstance(answer, Stop):
+            yield from wait_for_approval(state, decision.call)
             return None
         if isinstance(answer, Deny):
             yield from emit(HookDecided(hook.name, "pre_dispatch", f"deny {decision.call.tool}: {answer.reason}"))
@@ -71,6 +88,7 @@ def ask_pre_dispatch(state: RunState, decision: Decided) -> Flow[Decided | None]
 
 def rewritten(state: RunState, decision: Decided, answer: Allow) -> Decided:
     """Rewritten arguments are validated like the model's own."""
+    decision = decision.replace(approved=decision.approved or answer.approved)
     if answer.args is None:
         return decision
     return checked(state, decision.replace(call=decision.call.replace(args=answer.args), result=None))
@@ -102,7 +120,7 @@ def open_step(state: RunState, decision: Decided, result: ToolResult) -> Step:
         result = result.replace(warnings=(*decision.notes, *result.warnings))
     step = Step(decision.step, decision.call, result, state.last_prompt, state.spent)
     state.spent = Usage()
-    state.executed = decision.result is None
+    state.executed = decision.result is None or decision.known
     state.steps.append(step)
     return step
 
@@ -111,7 +129,10 @@ def close_step(state: RunState, decision: Decided, step: Step) -> Flow[None]:
     """Let the hooks look at the step, then commit it. A hook that raises does not undo what the tool has done."""
     notes: list[str] = []
     try:
-        step = yield from look_back(state, step, notes)
+        step = yield from look_back(state, decision, step, notes)
+        if state.stop == WAITING:
+            state.steps.pop()  # it has not happened yet: the call stays open until it is approved
+            return
         step = yield from ask_done(state, step)
     except Exception:
         yield from commit(state, decision, state.steps[-1], notes)
@@ -119,13 +140,18 @@ def close_step(state: RunState, decision: Decided, step: Step) -> Flow[None]:
     yield from commit(state, decision, step, notes)
 
 
-def look_back(state: RunState, step: Step, notes: list[str]) -> Flow[Step]:
+def look_back(state: RunState, decision: Decided, step: Step, notes: list[str]) -> Flow[Step]:
     """Ask `post_dispatch`: texts for the model are added to `notes`, replaced results chain, the first Stop wins."""
     for hook in state.hooks.post_dispatch:
         answer = yield from ask(state, "post_dispatch", hook, step.tool_call, step.tool_result)
         if isinstance(answer, Stop):
+            yield from wait_for_approval(state, step.tool_call)
             break
-        if isinstance(answer, (str, InjectContext)):
+        if isinstance(answer, Allow) and answer.approved and not decision.approved:
+            again = yield from run_tools([decision.replace(result=None, approved=True)])
+            step = step.replace(tool_result=again[0])
+            state.steps[-1] = step
+        elif isinstance(answer, (str, InjectContext)):
             text = answer if isinstance(answer, str) else answer.text
             notes += [text] if text.strip() else []
         elif isinstance(answer, ToolResult):
@@ -191,7 +217,7 @@ def commit(state: RunState, decision: Decided, step: Step, notes: Sequence[str])
     state.unanswered.pop(0)
     content = "\n\n".join([result_text(step.tool_result, state.config.result_chars), *notes])
     answer(state, decision.asked, content, native=decision.native)
-    yield from emit(StepFinished(step, decision.asked, state.call_number))
+    yield from emit(StepFinished(step, decision.asked, state.call_number, checkpoint(state)))
 
 
 def answer(state: RunState, call: ToolCall, content: str, *, native: bool) -> None:

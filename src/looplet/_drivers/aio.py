@@ -95,7 +95,7 @@ class AsyncDriver(Performer):
         return wave.results()
 
     async def _run_tool(self, decision: Decided) -> ToolResult:
-        result = await in_thread(self.ports.run_tool, decision.call)
+        result = await in_thread(self.ports.run_tool, decision)
         if inspect.isawaitable(result):
             result = await result
         finished: ToolResult = result

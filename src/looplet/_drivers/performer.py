@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from looplet.effects import Decided, Effect, Flow
     from looplet.events import Event
     from looplet.messages import Prompt
-    from looplet.types import Step, ToolCall
+    from looplet.types import Step
 
 
 class Announcer:
@@ -71,7 +71,7 @@ class Ports(Record):
 
     chat: Callable[[Prompt, int], Any]
     look: Callable[[], None]
-    run_tool: Callable[[ToolCall], ToolResult | Awaitable[ToolResult]]
+    run_tool: Callable[[Decided], ToolResult | Awaitable[ToolResult]]
     announcer: Announcer
     chat_is_async: bool = False
     sleeps: bool = True

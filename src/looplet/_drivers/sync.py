@@ -113,7 +113,7 @@ class SyncDriver(Performer):
         return wave.results()
 
     def _run_tool(self, decision: Decided) -> ToolResult:
-        result = self.ports.run_tool(decision.call)
+        result = self.ports.run_tool(decision)
         if hasattr(result, "__await__"):
             finished: ToolResult = self._portal.run(result)
             return finished

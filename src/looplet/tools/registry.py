@@ -95,6 +95,7 @@ def as_tools(
                 "Finish the task. Give the complete final answer.",
                 {"answer": "str"},
                 lambda *, answer: answer,
+                idempotent=True,
             )
         )
     return {spec.name: spec for spec in registry}

@@ -29,15 +29,16 @@ _TAIL_BYTES = 1 << 20
 class TraceDirectory:
     """The directory of the trace being written. `journal` is the open, locked file descriptor.
 
-    `shared`: the trace is meant to be committed (a recording), so it has normal permissions and no `.gitignore`.
+    `resume`: append to the journal that is there. `shared`: the trace is meant to be committed (a recording), so it has
+    normal permissions and no `.gitignore`.
     """
 
-    def __init__(self, path: Path, *, shared: bool = False) -> None:
+    def __init__(self, path: Path, *, shared: bool = False, resume: bool = False) -> None:
         self.path = path
         self._shared = shared
         self._previous: Path | None = None  # to be removed when this trace is complete
         try:
-            self.journal = self._open()
+            self.journal = self._reopen() if resume else self._open()
         except OSError as error:
             raise TraceError(
                 f"cannot write a trace to {str(path)!r}: {error}; give a directory you may write to"
@@ -75,6 +76,14 @@ class TraceDirectory:
         if not self._shared:
             self.path.chmod(0o700)
             self.write_text(".gitignore", "*\n")
+        return journal
+
+    def _reopen(self) -> int:
+        """Go on in the journal that is there; a line that was cut short goes."""
+        journal = os.open(self.path / JOURNAL, os.O_RDWR | os.O_APPEND)
+        self._lock(journal)
+        data = (self.path / JOURNAL).read_bytes()
+        os.ftruncate(journal, data.rfind(b"\n") + 1)
         return journal
 
     def _lock_old(self) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looplet.errors import TraceError
-from looplet.events import Event, RunFinished, RunStarted
+from looplet.events import Event, RunFinished, RunResumed, RunStarted
 from looplet.trace.directory import TEXT, TraceDirectory
 from looplet.trace.jsonable import dump_line
 from looplet.trace.pack import Packer
@@ -30,6 +30,7 @@ class JournalWriter:
     fsync     also wait for the disk, so that the trace survives a power failure and not only `kill -9`
     shared    the trace is to be committed: normal permissions, no `.gitignore`
     strict    a failure to write stops the run; otherwise the trace is marked incomplete and the run goes on
+    checkpoints   keep what a run is resumed from
     """
 
     def __init__(
@@ -40,13 +41,14 @@ class JournalWriter:
         fsync: bool = False,
         shared: bool = False,
         strict: bool = False,
+        checkpoints: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = Path(path)
         self.complete = False
         self.failure: str | None = None
         self._redaction = redaction
-        self._packer = Packer(redaction)
+        self._packer = Packer(redaction, checkpoints=checkpoints)
         self._fsync, self._shared, self._strict, self._clock = fsync, shared, strict, clock
         self._directory: TraceDirectory | None = None
 
@@ -59,6 +61,8 @@ class JournalWriter:
         if isinstance(event, RunStarted):
             self._start(event)
             return
+        if isinstance(event, RunResumed) and not self.started:
+            self._go_on(event)
         if self.failure is not None:  # told once already
             return
         record = self._packer.pack(event)
@@ -88,13 +92,34 @@ class JournalWriter:
         header = self._packer.pack(event) or {}
         header["redactor"] = self._redaction and self._redaction.id
         try:
-            self._directory = TraceDirectory(self.path, shared=self._shared)
+            self._directory = self._opened()
             self._append(header)
         except (OSError, TraceError) as error:
             self.failure = str(error)  # the end of a run that could not begin is not written either
             if isinstance(error, TraceError):
                 raise
             raise TraceError(f"cannot write a trace to {str(self.path)!r}: {error}") from error
+
+    def _go_on(self, event: RunResumed) -> None:
+        """Append to the journal of this very run; a journal elsewhere is given the run's history first."""
+        if self._holds(event.run_id):
+            self._directory = self._opened(resume=True)
+            for past in event.history:
+                self._packer.pack(past)
+        else:
+            for past in event.history:
+                self.write(past)
+
+    def _holds(self, run_id: str) -> bool:
+        from looplet.trace.read import read_journal  # only a resumed run asks
+
+        try:
+            return bool(read_journal(self.path).header.get("run_id") == run_id)
+        except TraceError:
+            return False
+
+    def _opened(self, *, resume: bool = False) -> TraceDirectory:
+        return TraceDirectory(self.path, shared=self._shared, resume=resume)
 
     def _append(self, record: dict[str, Any]) -> None:
         if self._directory is None:

@@ -10,6 +10,7 @@
     tool_call     a number: that call of the latest reply, literally
     StepFinished  leaves out what its CallStarted and CallFinished said, and usage that the replies since the previous
                   step add up to
+    checkpoint    {"keep": N, "add": [...]} against the conversation of the checkpoint before
     dropped       a number: that message of the latest request
 """
 
@@ -22,12 +23,15 @@ from looplet._record import Record
 from looplet.events import (
     CallFinished,
     CallStarted,
+    Checkpoint,
     Compacted,
     Event,
     ModelCalled,
     ModelFailed,
     ModelReplied,
+    RunResumed,
     RunStarted,
+    Saved,
     StepFinished,
 )
 from looplet.messages import Message, Prompt, Reply, Settings, ToolSchema
@@ -98,10 +102,12 @@ def result_words(result: dict[str, Any]) -> str:
 class Packer:
     """Turns the events of one run into records, in order. Remembers only the latest request, reply and results."""
 
-    def __init__(self, redaction: Redaction | None = None) -> None:
+    def __init__(self, redaction: Redaction | None = None, *, checkpoints: bool = False) -> None:
         self._redaction = redaction
         self._text: Callable[[str], str] = redaction.text if redaction else str
         self._sent = Prompt("", ())
+        self._checkpoints = checkpoints
+        self._conversation: tuple[Message, ...] = ()  # of the latest checkpoint
         self._reply: tuple[int, dict[str, Any]] | None = None
         self._calls: list[dict[str, Any]] = []  # of the latest reply
         self._open: dict[int, dict[str, Any]] = {}  # step → what its CallStarted and CallFinished said
@@ -110,7 +116,7 @@ class Packer:
 
     def pack(self, event: Event) -> dict[str, Any] | None:
         """The record of `event`, None for one that the next record contains anyway."""
-        if isinstance(event, ModelCalled):
+        if isinstance(event, ModelCalled) or (isinstance(event, Saved) and not self._checkpoints):
             return None
         special = self._PACKERS.get(type(event))
         fields = special(self, event) if special else self._plain(fields_of(event))
@@ -211,7 +217,32 @@ class Packer:
         if len(words) >= _WORTH_A_REFERENCE:
             self._told.append((step.number, words, asked.get("call_id", "")))
         spent, self._spent = self._spent, Usage()
-        return record if step.usage == spent else record | {"usage": _usage(step.usage)}
+        if step.usage != spent:
+            record["usage"] = _usage(step.usage)
+        if event.checkpoint is not None and self._checkpoints:
+            record["checkpoint"] = self._checkpoint(event.checkpoint)
+        return record
+
+    def _checkpoint(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """The conversation against the one of the checkpoint before, like a prompt."""
+        last, self._conversation = self._conversation, checkpoint.conversation
+        keep = common_prefix(last, checkpoint.conversation)
+        added = [self._message(each) for each in checkpoint.conversation[keep:]]
+        return {"keep": keep, "add": added, "facts": self._value(checkpoint.facts)}
+
+    def _saved(self, event: Saved) -> dict[str, Any]:
+        return {"checkpoint": self._checkpoint(event.checkpoint)}
+
+    def _run_resumed(self, event: RunResumed) -> dict[str, Any]:
+        pending = None if event.pending is None else self._call(event.pending)
+        approval = self._value(_to_dict(event.approval) if event.approval is not None else None)
+        return {
+            "run_id": event.run_id,
+            "step": event.step,
+            "pending": pending,
+            "approval": approval,
+            "gated": event.gated,
+        }
 
     def _compacted(self, event: Compacted) -> dict[str, Any]:
         places = {message.content: index for index, message in enumerate(self._sent.messages)}
@@ -263,6 +294,8 @@ class Packer:
         CallFinished: _call_finished,
         StepFinished: _step_finished,
         Compacted: _compacted,
+        Saved: _saved,
+        RunResumed: _run_resumed,
     }
 
 

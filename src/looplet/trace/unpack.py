@@ -8,6 +8,7 @@ from looplet._record import Record
 from looplet.events import (
     CallFinished,
     CallStarted,
+    Checkpoint,
     Compacted,
     Event,
     HookDecided,
@@ -15,7 +16,9 @@ from looplet.events import (
     ModelReplied,
     Noticed,
     RunFinished,
+    RunResumed,
     RunStarted,
+    Saved,
     StepFinished,
 )
 from looplet.messages import Capabilities, Message, Prompt, RawCall, Reply, Settings, ToolSchema
@@ -40,6 +43,7 @@ class Unpacker:
         self._words: dict[int, str] = {}
         self._asked: dict[int, str] = {}  # step → call id
         self._spent = Usage()
+        self._conversation: tuple[Message, ...] = ()
 
     def unpack(self, record: dict[str, Any]) -> Event | None:
         """The event, None for a kind this version does not know."""
@@ -50,7 +54,9 @@ class Unpacker:
         tools = _schemas(record["tools"])
         self._sent = Prompt(record["system"], (), tools)
         capabilities = Capabilities.from_dict(record["capabilities"])
-        return known(RunStarted, record | {"tools": tools, "capabilities": capabilities})
+        return known(
+            RunStarted, record | {"tools": tools, "capabilities": capabilities, "gated": tuple(record.get("gated", ()))}
+        )
 
     def _model_replied(self, record: dict[str, Any]) -> ModelReplied:
         prompt = self._prompt(record)
@@ -112,7 +118,22 @@ class Unpacker:
         usage = Usage.from_dict(record["usage"]) if "usage" in record else self._spent
         self._spent = Usage()
         self._asked[number] = asked.call_id
-        return StepFinished(Step(number, call, said["result"], prompt, usage), asked, record["call"])
+        step = Step(number, call, said["result"], prompt, usage)
+        return StepFinished(step, asked, record["call"], self._checkpoint(record) if "checkpoint" in record else None)
+
+    def _checkpoint(self, record: dict[str, Any]) -> Checkpoint:
+        delta = record["checkpoint"]
+        added = tuple(self._message(packed) for packed in delta["add"])
+        self._conversation = self._conversation[: delta["keep"]] + added
+        return Checkpoint(self._conversation, delta["facts"])
+
+    def _saved(self, record: dict[str, Any]) -> Saved:
+        return Saved(self._checkpoint(record))
+
+    def _run_resumed(self, record: dict[str, Any]) -> RunResumed:
+        pending = record.get("pending")
+        pending = None if pending is None else ToolCall.from_dict(pending)
+        return known(RunResumed, record | {"pending": pending, "gated": tuple(record.get("gated", ()))})
 
     def _compacted(self, record: dict[str, Any]) -> Compacted:
         sent = self._sent.messages
@@ -135,6 +156,8 @@ class Unpacker:
         event_name(StepFinished): _step_finished,
         event_name(Compacted): _compacted,
         event_name(RunFinished): _run_finished,
+        event_name(RunResumed): _run_resumed,
+        event_name(Saved): _saved,
         event_name(HookDecided): lambda _, record: known(HookDecided, record),
         event_name(Noticed): lambda _, record: known(Noticed, record),
     }

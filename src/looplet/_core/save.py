@@ -1,0 +1,152 @@
+"""Checkpoints: where a run stands, as data, and going on from there in another process.
+
+A journal that resumes needs what the events do not say: the conversation as the core holds it, and the counters. It is
+saved with every step, and after each change between steps; what happened after the last save is in the events, and is
+taken up again by `recovered` (calls that had started) and `Restored.reply` (a reply nobody had looked at yet).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from looplet._core.parse import ParsedCall
+from looplet._core.retry import Attempts
+from looplet._record import Record
+from looplet.effects import Decided, emit
+from looplet.events import CallFinished, CallStarted, Checkpoint, ModelFailed, ModelReplied, Saved, StepFinished
+from looplet.types import ErrorKind, ToolCall, ToolResult, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from looplet.effects import Flow
+    from looplet.events import Event
+    from looplet.messages import Reply
+    from looplet.state import RunState
+
+_COUNTERS = ("unsent", "turn", "id_count", "free_steps", "text_mode", "tools_refused", "overflowed", "executed")
+# A run that ended so may go on later; its unexecuted calls stay open in the journal.
+RESUMABLE = frozenset({"closed", "cancelled", "error", "llm_error", "waiting_for_approval"})
+INTERRUPTED = (
+    "interrupted: the process ended while this call was running; it may or may not have had its effect. "
+    "Look before you repeat it"
+)
+
+
+class Restored(Record):
+    """What a resumed run takes up: its history, calls that had started, and a reply that was not looked at.
+
+    `approval` answers the call the run was waiting with.
+    """
+
+    history: tuple[Event, ...]
+    started: dict[int, CallStarted]
+    finished: dict[int, CallFinished]
+    reply: Reply | None = None
+    approval: Any = None
+
+
+def checkpoint(state: RunState) -> Checkpoint | None:
+    """Where the run stands; None when no journal keeps checkpoints."""
+    if not state.hooks.checkpoints:
+        return None
+    facts: dict[str, Any] = {name: getattr(state, name) for name in _COUNTERS}
+    facts |= {
+        "usage": state.usage.to_dict(),
+        "spent": state.spent.to_dict(),
+        "attempts": state.attempts and state.attempts.to_dict(),
+        "pending": state.pending_approval and state.pending_approval.to_dict(),
+        "ended": None if state.stop is None else {"reason": state.stop, "errors": list(state.errors)},
+        "unanswered": [
+            {"call": each.call.to_dict(), "native": each.native, "problem": each.problem} for each in state.unanswered
+        ],
+    }
+    return Checkpoint(tuple(state.conversation), facts)
+
+
+def save(state: RunState) -> Flow[None]:
+    """Tell the journals where the run stands between two steps."""
+    saved = checkpoint(state)
+    if saved is not None:
+        yield from emit(Saved(saved))
+
+
+def restore(state: RunState, history: Sequence[Event], approval: Any) -> None:
+    """Put `state` where the events of an earlier process left it. They hold at least one checkpoint."""
+    last = max(index for index, event in enumerate(history) if checkpoint_of(event) is not None)
+    saved = checkpoint_of(history[last])
+    assert saved is not None, "chosen for it"  # noqa: S101  # for the type checker
+    facts = saved.facts
+    for name in _COUNTERS:
+        setattr(state, name, facts[name])
+    state.conversation = list(saved.conversation)
+    state.call_ids = {call.call_id for message in saved.conversation for call in message.tool_calls}
+    state.usage, state.spent = Usage.from_dict(facts["usage"]), Usage.from_dict(facts["spent"])
+    state.attempts = None if facts["attempts"] is None else Attempts(state.config, facts["attempts"])
+    state.pending_approval = None if facts["pending"] is None else ToolCall.from_dict(facts["pending"])
+    state.unanswered = [
+        ParsedCall(ToolCall.from_dict(each["call"]), each["native"], each["problem"]) for each in facts["unanswered"]
+    ]
+    for event in history:
+        if isinstance(event, StepFinished):
+            state.steps.append(event.step)
+            if event.step.tool_result.error is not None:
+                state.errors.append(f"{event.step.tool_call.tool}: {event.step.tool_result.error}")
+        elif isinstance(event, (ModelReplied, ModelFailed)):
+            state.call_number, state.last_prompt = event.call, event.prompt
+    state.committed = len(state.steps)
+    if facts["ended"] is not None and facts["ended"]["reason"] not in RESUMABLE:
+        end_again(state, **facts["ended"])
+    state.restored = take_up(state, history, history[last + 1 :], approval)
+
+
+def end_again(state: RunState, reason: str, errors: list[str]) -> None:
+    """The process died between the step that ended the run and the run's last line."""
+    state.stop, state.errors = reason, errors
+    if reason == "done":
+        state.output = state.steps[-1].tool_result.data
+
+
+def take_up(state: RunState, history: Sequence[Event], tail: Sequence[Event], approval: Any) -> Restored:
+    """What happened after the last checkpoint."""
+    reply = None
+    for event in tail:
+        if isinstance(event, ModelReplied):
+            reply = event.reply
+            state.spend(reply.usage)
+    started = {event.step: event for event in history if isinstance(event, CallStarted)}
+    finished = {event.step: event for event in history if isinstance(event, CallFinished)}
+    for step in [step for step, event in started.items() if not is_open(state, step, event)]:
+        del started[step]
+    return Restored(tuple(history), started, finished, reply, approval)
+
+
+def is_open(state: RunState, step: int, event: CallStarted) -> bool:
+    """Whether this call is still to be taken up. One that waits for approval has, in effect, not begun."""
+    pending = state.pending_approval
+    return step > state.committed and (pending is None or event.asked.call_id != pending.call_id)
+
+
+def checkpoint_of(event: Event) -> Checkpoint | None:
+    return event.checkpoint if isinstance(event, (Saved, StepFinished)) else None
+
+
+def recovered(state: RunState, asked: Decided) -> Decided | None:
+    """The decision about a call an earlier process had started; None for one that has not begun.
+
+    A call with a result is never run again. One without is reported as interrupted, unless its tool is idempotent.
+    """
+    restored: Restored | None = state.restored
+    started = restored.started.get(asked.step) if restored else None
+    if restored is None or started is None:
+        return None
+    decision = asked.replace(call=started.tool_call)
+    finished = restored.finished.get(asked.step)
+    if finished is not None:
+        return decision.replace(result=finished.result, known=True)
+    tool = state.tools.get(started.tool_call.tool)
+    if tool is not None and tool.idempotent:
+        return decision
+    return decision.replace(
+        result=ToolResult(started.tool_call.tool, error=INTERRUPTED, error_kind=ErrorKind.INTERRUPTED)
+    )

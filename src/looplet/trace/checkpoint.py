@@ -1,0 +1,41 @@
+"""`CheckpointHook`: keep a run so that it can go on after a crash, a pause or a `kill -9`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from looplet.trace.journal import JournalWriter
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from looplet.events import Event
+    from looplet.messages import Prompt
+
+
+class CheckpointHook:
+    """Put one in `hooks=[...]`, and `composable_loop(..., resume=path)` continues the run from directory `path`.
+
+    The directory is a trace like ProvenanceSink's, with checkpoints, unredacted and for the owner's eyes only: what a
+    run goes on from must be whole. A checkpoint that cannot be written stops the run. `fsync` waits for the disk after
+    every event, which a power failure needs and a killed process does not.
+    """
+
+    checkpoints: ClassVar[bool] = True
+
+    def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
+        self._journal = JournalWriter(path, fsync=fsync, strict=True, checkpoints=True)
+
+    @property
+    def dir(self) -> Path:
+        return self._journal.path
+
+    def filter_prompt(self, prompt: Prompt) -> Prompt:
+        return prompt
+
+    def write(self, event: Event) -> None:
+        self._journal.write(event)
+
+    def close(self) -> None:
+        self._journal.close()

@@ -1,0 +1,191 @@
+"""ApprovalHook: no gated call runs without a person's agreement, and an agreed one runs exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.drive import run_async, run_sync
+
+from looplet import (
+    Allow,
+    ApprovalHook,
+    CheckpointHook,
+    Deny,
+    MockLLMBackend,
+    Resume,
+    ToolCall,
+    ToolContext,
+    ToolResult,
+    approve,
+    composable_loop,
+    load_trace,
+    tool,
+)
+from looplet.errors import HookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DONE = ToolCall("done", {"answer": "x"})
+LIVE = pytest.mark.parametrize("run", [run_sync, run_async])
+SAFE = ToolCall("look", {})
+PAY = ToolCall("pay", {"amount": 5})
+
+
+class Shop:
+    """Two tools, and what ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[Any] = []
+
+        @tool(needs_approval=True)
+        def pay(amount: int, ctx: ToolContext) -> str:
+            """Pay."""
+            self.ran.append((amount, ctx.approved))
+            return "paid"
+
+        @tool
+        def look() -> str:
+            """Look."""
+            self.ran.append("look")
+            return "seen"
+
+        self.tools = [pay, look]
+
+
+@LIVE
+@pytest.mark.parametrize(
+    ("answer", "ran", "error", "data"),
+    [
+        (True, [(5, True)], None, "paid"),
+        (Allow({"amount": 3}), [(3, True)], None, "paid"),
+        (False, [], "a person refused this call", None),
+        ("too much", [], "too much", None),
+        (Deny("no"), [], "no", None),
+        (ToolResult("pay", "pretend"), [], None, "pretend"),
+    ],
+)
+def test_a_handler_answers_in_place(run: Callable[..., Any], answer: Any, ran: Any, error: Any, data: Any) -> None:
+    shop, asked = Shop(), []
+
+    def handler(call: ToolCall) -> Any:
+        asked.append(call.tool)
+        return answer
+
+    result = run([PAY, DONE], tools=shop.tools, hooks=[ApprovalHook(handler)])
+    assert (shop.ran, asked) == (ran, ["pay"])
+    assert (result.steps[0].tool_result.error, result.steps[0].tool_result.data) == (error, data)
+
+
+def test_an_async_handler_is_awaited() -> None:
+    shop = Shop()
+
+    async def handler(call: ToolCall) -> bool:
+        return True
+
+    run_async([PAY, DONE], tools=shop.tools, hooks=[ApprovalHook(handler)])
+    assert shop.ran == [(5, True)]
+
+
+def test_an_unclear_answer_is_an_error_and_nothing_runs() -> None:
+    shop = Shop()
+    with pytest.raises(HookError, match="an approval was answered with None"):
+        run_sync([PAY, DONE], tools=shop.tools, hooks=[ApprovalHook(lambda call: None)])  # type: ignore[arg-type, return-value]
+    assert shop.ran == []
+
+
+@LIVE
+def test_without_any_approval_hook_a_call_that_needs_one_is_refused(run: Callable[..., Any]) -> None:
+    shop = Shop()
+    result = run([PAY, DONE], tools=shop.tools)
+    assert shop.ran == []
+    assert result.steps[0].tool_result.error_kind == "permission_denied"
+    assert "this run has no ApprovalHook" in result.steps[0].tool_result.error
+
+
+@LIVE
+@pytest.mark.parametrize(
+    ("answer", "ran", "error"),
+    [
+        (approve(), ["look", (5, True), "look"], None),
+        (approve({"amount": 2}), ["look", (2, True), "look"], None),
+        (Deny("not today"), ["look", "look"], "not today"),
+        (ToolResult("pay", "pretend"), ["look", "look"], None),
+    ],
+)
+def test_a_paused_run_goes_on_elsewhere_and_the_call_runs_once(
+    run: Callable[..., Any], tmp_path: Path, answer: Any, ran: Any, error: Any
+) -> None:
+    shop = Shop()
+    paused = run([[SAFE, PAY, SAFE]], tools=shop.tools, hooks=[ApprovalHook(), CheckpointHook(tmp_path / "run")])
+    assert (paused.status, paused.stop_reason, shop.ran) == ("paused", "waiting_for_approval", ["look"])
+
+    resumed = run(
+        MockLLMBackend([DONE]), tools=shop.tools, hooks=[ApprovalHook()], resume=Resume(tmp_path / "run", answer)
+    )
+    assert (resumed.stop_reason, shop.ran) == ("done", ran)
+    assert resumed.steps[1].tool_result.error == error
+    assert load_trace(tmp_path / "run").stop_reason == "done"
+
+
+@LIVE
+def test_resuming_without_an_answer_pauses_again(run: Callable[..., Any], tmp_path: Path) -> None:
+    shop = Shop()
+    run([PAY], tools=shop.tools, hooks=[ApprovalHook(), CheckpointHook(tmp_path / "run")])
+    for _ in range(2):
+        again = run(MockLLMBackend([]), tools=shop.tools, hooks=[ApprovalHook()], resume=tmp_path / "run")
+        assert again.stop_reason == "waiting_for_approval"
+    assert shop.ran == []
+    run(MockLLMBackend([DONE]), tools=shop.tools, hooks=[ApprovalHook()], resume=Resume(tmp_path / "run", approve()))
+    assert shop.ran == [(5, True)]
+
+
+@tool
+def transfer(amount: int, ctx: ToolContext) -> Any:
+    """Transfer money, and ask first when it is much."""
+    if amount > 100 and not ctx.approved:
+        return {"needs_approval": True, "why": "much"}
+    return f"moved {amount}"
+
+
+MUCH = ToolCall("transfer", {"amount": 500})
+
+
+@LIVE
+def test_a_tool_that_asks_by_itself_is_called_again_once_approved(run: Callable[..., Any]) -> None:
+    result = run([MUCH, DONE], tools=[transfer], hooks=[ApprovalHook(lambda call: True)])
+    assert [step.tool_result.data for step in result.steps] == ["moved 500", "x"]
+
+
+@LIVE
+def test_a_tool_that_asks_by_itself_can_be_refused(run: Callable[..., Any]) -> None:
+    result = run([MUCH, DONE], tools=[transfer], hooks=[ApprovalHook(lambda call: "no")])
+    assert result.steps[0].tool_result.error == "no"
+
+
+@LIVE
+def test_a_tool_that_asks_by_itself_pauses_durably(run: Callable[..., Any], tmp_path: Path) -> None:
+    paused = run([MUCH], tools=[transfer], hooks=[ApprovalHook(), CheckpointHook(tmp_path / "run")])
+    assert (paused.stop_reason, paused.steps) == ("waiting_for_approval", ())
+    answer = Resume(tmp_path / "run", approve())
+    resumed = run(MockLLMBackend([DONE]), tools=[transfer], hooks=[ApprovalHook()], resume=answer)
+    assert [step.tool_result.data for step in resumed.steps] == ["moved 500", "x"]
+
+
+def test_a_predicate_gates_calls() -> None:
+    shop = Shop()
+    gate = ApprovalHook(lambda call: False, when=lambda call: call.tool == "look")
+    run_sync([SAFE, DONE], tools=shop.tools, hooks=[gate])
+    assert shop.ran == []
+
+
+def test_a_pause_that_dies_with_the_process_is_said_at_loop_start() -> None:
+    with pytest.warns(UserWarning, match="without a CheckpointHook the pause dies with the process"):
+        composable_loop(llm=MockLLMBackend([DONE]), task="t", tools=[], hooks=[ApprovalHook()])
+
+
+def test_a_handler_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(TypeError, match="give a function of the tool call, or None to pause"):
+        ApprovalHook("yes")  # type: ignore[arg-type]

@@ -1,0 +1,272 @@
+"""Resuming: wherever a run is killed, going on leaves what the uninterrupted run would have left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.drive import run_async, run_sync
+
+from looplet import (
+    CheckpointHook,
+    Compact,
+    LoopConfig,
+    MockLLMBackend,
+    Prompt,
+    ProvenanceSink,
+    Reply,
+    RunResult,
+    ToolCall,
+    composable_loop,
+    load_trace,
+    tool,
+)
+from looplet.errors import ServerError, TraceError
+from looplet.trace.directory import JOURNAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DONE = ToolCall("done", {"answer": "x"})
+
+
+@tool(idempotent=True)
+def double(n: int) -> int:
+    """Double."""
+    return 2 * n
+
+
+@tool(idempotent=True, concurrent_safe=True)
+def square(n: int) -> int:
+    """Square."""
+    return n * n
+
+
+@tool(idempotent=True)
+def fail(n: int) -> int:
+    """Fail."""
+    raise ValueError(f"no {n}")
+
+
+def call(name: str, n: int) -> ToolCall:
+    return ToolCall(name, {"n": n})
+
+
+TURNS = st.one_of(
+    st.builds(call, st.sampled_from(["double", "square", "fail", "unknown"]), st.integers(0, 9)),
+    st.lists(st.builds(call, st.sampled_from(["double", "square"]), st.integers(0, 9)), min_size=2, max_size=4),
+    st.just("no call in this reply"),
+    st.just(Reply("cut", finish_reason="length")),
+    st.builds(ServerError, st.just("busy")),
+)
+SCRIPTS = st.lists(TURNS, max_size=5).map(lambda turns: [*turns, DONE, *["last words"] * 3])
+
+
+class Scripted:
+    """Answers from the script by how many requests the whole run has made, in whichever process."""
+
+    name = "scripted"
+    no_sleep = True
+
+    def __init__(self, script: list[Any], asked: int = 0) -> None:
+        self.mock = MockLLMBackend(script[asked:])
+        self.capabilities = MockLLMBackend(script).capabilities
+        self.prompts = self.mock.prompts
+
+    def chat(self, prompt: Prompt) -> Reply:
+        return self.mock.chat(prompt)
+
+
+class CompactOften:
+    """Shortens whenever the conversation has grown; remembers nothing."""
+
+    def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Compact | None:
+        return Compact(newest) if len(ctx.messages) > 6 else None
+
+
+def newest(messages: Any) -> Any:
+    """The task and the last turn."""
+    last = max(index for index, message in enumerate(messages) if message.role == "assistant")
+    return [messages[0], *messages[last:]]
+
+
+def arguments(script: list[Any], folder: Path, asked: int = 0) -> dict[str, Any]:
+    return {
+        "llm": Scripted(script, asked),
+        "task": {"goal": "compute"},
+        "tools": [double, square, fail],
+        "hooks": [CheckpointHook(folder), CompactOften()],
+    }
+
+
+def without_process(result: RunResult) -> RunResult:
+    """What does not depend on which process did it, and when."""
+    steps = tuple(step.replace(tool_result=step.tool_result.replace(duration_ms=0.0)) for step in result.steps)
+    return result.replace(duration=0.0, trace_dir=None, steps=steps)
+
+
+def answered(journal: bytes) -> int:
+    """How many requests the journal knows an outcome of; a line that was cut short tells nothing."""
+    lines = journal[: journal.rfind(b"\n")].splitlines()
+    return sum(b'"event":"model_replied"' in line or b'"event":"model_failed"' in line for line in lines)
+
+
+def cut(folder: Path, journal: bytes) -> None:
+    folder.mkdir()
+    (folder / JOURNAL).write_bytes(journal)
+
+
+@settings(max_examples=25)
+@given(script=SCRIPTS, torn=st.booleans(), final_answer=st.booleans())
+def test_killed_at_any_event_and_resumed_equals_uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory, script: list[Any], torn: bool, final_answer: bool
+) -> None:
+    base = tmp_path_factory.mktemp("resume")
+    config = LoopConfig(max_steps=4, final_answer=final_answer)
+    whole = run_sync(**arguments(script, base / "whole") | {"config": config})
+    lines = (base / "whole" / JOURNAL).read_bytes().splitlines(keepends=True)
+    for kept in range(1, len(lines)):  # without its last line, RunFinished, it is unfinished
+        journal = b"".join(lines[:kept]) + (lines[kept][: len(lines[kept]) // 2] if torn else b"")
+        folder = base / f"cut-{kept}"
+        cut(folder, journal)
+        again = run_sync(**arguments(script, folder, answered(journal)) | {"config": config, "resume": folder})
+        assert without_process(again) == without_process(whole), f"killed after line {kept}: {lines[kept - 1][:200]!r}"
+        assert without_process(load_trace(folder)) == without_process(whole)
+
+
+@pytest.mark.parametrize("run", [run_sync, run_async])
+def test_a_call_that_was_interrupted_is_reported_and_never_repeated(tmp_path: Path, run: Callable[..., Any]) -> None:
+    ran: list[int] = []
+
+    @tool
+    def pay(n: int) -> str:
+        """Pay."""
+        ran.append(n)
+        return "paid"
+
+    script = [call("pay", 7), DONE]
+    run(Scripted(script), tools=[pay], task="t", hooks=[CheckpointHook(tmp_path / "whole")])
+    lines = (tmp_path / "whole" / JOURNAL).read_bytes().splitlines(keepends=True)
+    started = next(index for index, line in enumerate(lines) if b'"event":"call_started"' in line)
+    cut(tmp_path / "cut", b"".join(lines[: started + 1]))
+    llm = Scripted(script, 1)
+    result = run(llm, tools=[pay], task="t", resume=tmp_path / "cut")
+    assert ran == [7], "only the first process ran it"
+    assert result.steps[0].tool_result.error_kind == "interrupted"
+    assert "may or may not have had its effect" in llm.prompts[0].messages[-1].content
+    assert result.stop_reason == "done"
+
+
+@pytest.mark.parametrize("run", [run_sync, run_async])
+def test_results_of_a_wave_that_are_on_disk_are_not_run_again(tmp_path: Path, run: Callable[..., Any]) -> None:
+    ran: list[int] = []
+
+    @tool(concurrent_safe=True)
+    def work(n: int) -> int:
+        """Work."""
+        ran.append(n)
+        return n
+
+    script = [[call("work", n) for n in range(3)], DONE]
+    run(Scripted(script), tools=[work], task="t", hooks=[CheckpointHook(tmp_path / "whole")])
+    lines = (tmp_path / "whole" / JOURNAL).read_bytes().splitlines(keepends=True)
+    finished = [index for index, line in enumerate(lines) if b'"event":"call_finished"' in line]
+    cut(tmp_path / "cut", b"".join(lines[: finished[2] + 1]))
+    result = run(Scripted(script, 1), tools=[work], task="t", resume=tmp_path / "cut")
+    assert sorted(ran) == [0, 1, 2]
+    assert [step.tool_result.data for step in result.steps] == [0, 1, 2, "x"]
+
+
+def broken_off(folder: Path, steps: int = 1) -> None:
+    """Leave a run that was closed after some steps."""
+    run = composable_loop(
+        llm=Scripted([call("double", 1), call("double", 2), DONE]),
+        task="t",
+        tools=[double],
+        hooks=[CheckpointHook(folder)],
+        max_steps=3,
+    )
+    for _ in range(steps):
+        next(run)
+    run.close()
+
+
+def test_a_closed_run_goes_on_in_the_same_journal_with_its_budget(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    result = run_sync(
+        Scripted([call("double", 2), call("double", 3)]), tools=[double], task="t", resume=tmp_path / "run"
+    )
+    assert (result.stop_reason, len(result.steps)) == ("max_steps", 3)
+    journal = (tmp_path / "run" / JOURNAL).read_text()
+    assert journal.count('"event":"run_started"') == 1
+    assert journal.count('"event":"run_resumed"') == 1
+    assert load_trace(tmp_path / "run").stop_reason == "max_steps"
+
+
+def test_the_task_may_be_left_out_when_resuming(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    result = run_sync(Scripted([DONE]), tools=[double], task=None, resume=tmp_path / "run")
+    assert (result.task, result.stop_reason) == ("t", "done")
+
+
+def test_a_finished_run_is_never_continued(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run_sync(Scripted([DONE]), task="t", hooks=[CheckpointHook(tmp_path / "run")])
+    result = run_sync(Scripted([DONE]), task="t", resume=tmp_path / "run")
+    assert len(result.steps) == 1
+    assert "is finished (done); a new one starts" in caplog.text
+
+
+def test_without_a_run_a_new_one_starts_with_a_notice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert run_sync(Scripted([DONE]), task="t", resume=tmp_path / "run").stop_reason == "done"
+    assert "there is no run in" in caplog.text
+    assert load_trace(tmp_path / "run").stop_reason == "done"
+
+
+def test_a_run_of_another_task_is_never_continued_and_nothing_is_lost(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    before = (tmp_path / "run" / JOURNAL).read_bytes()
+    with pytest.raises(TraceError, match="holds a run of another task, 't'; give that task, or another directory"):
+        run_sync(Scripted([DONE]), task="other", resume=tmp_path / "run")
+    assert (tmp_path / "run" / JOURNAL).read_bytes() == before
+
+
+@pytest.mark.parametrize(("redact", "message"), [(True, "is redacted"), (None, "has no checkpoints")])
+def test_a_provenance_trace_is_nothing_to_go_on_from(tmp_path: Path, redact: Any, message: str) -> None:
+    run_sync(
+        Scripted([call("double", 1), DONE]),
+        tools=[double],
+        task="t",
+        hooks=[ProvenanceSink(tmp_path / "t", redact=redact)],
+    )
+    lines = (tmp_path / "t" / JOURNAL).read_bytes().splitlines(keepends=True)
+    (tmp_path / "t" / JOURNAL).write_bytes(b"".join(lines[:-1]))
+    with pytest.raises(TraceError, match=message):
+        run_sync(Scripted([DONE]), task="t", resume=tmp_path / "t")
+
+
+def test_a_trace_of_a_resumed_run_holds_its_history(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    sink = ProvenanceSink(tmp_path / "trace")
+    result = run_sync(Scripted([DONE]), tools=[double], task="t", resume=tmp_path / "run", hooks=[sink])
+    assert load_trace(tmp_path / "trace").steps == result.steps
+    assert len(result.steps) == 2
+
+
+def test_two_journals_never_share_a_directory(tmp_path: Path) -> None:
+    from looplet.errors import HookError
+
+    with pytest.raises(HookError, match="ProvenanceSink and CheckpointHook cannot share"):
+        composable_loop(
+            llm=Scripted([DONE]), task="t", tools=[], hooks=[CheckpointHook(tmp_path), ProvenanceSink(tmp_path)]
+        )
+
+
+def test_a_checkpoint_grows_with_what_is_new_only(tmp_path: Path) -> None:
+    script: list[Any] = [call("double", n) for n in range(200)]
+    run_sync(Scripted(script), tools=[double], task="t", max_steps=200, hooks=[CheckpointHook(tmp_path / "run")])
+    lines = (tmp_path / "run" / JOURNAL).read_bytes().splitlines()
+    sizes = [len(line) for line in lines if b'"event":"step_finished"' in line]
+    assert max(sizes[150:]) < 1.2 * max(sizes[10:50])
