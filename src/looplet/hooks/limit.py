@@ -9,6 +9,7 @@ from looplet.config import whole
 from looplet.decisions import Deny, InjectContext, Stop
 from looplet.errors import HookError
 from looplet.events import CallStarted, RunResumed, RunStarted, StepFinished
+from looplet.hooks._checks import a_share, above_zero
 from looplet.hooks._spent import usage_of
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ class LimitHook:
         for tool, number in (calls or {}).items():
             whole(f"LimitHook(calls={{{tool!r}: ...}})", number, least=0)
         whole("LimitHook(tokens=...)", tokens, least=1, optional=True)
-        _positive("cost", cost)
-        _positive("seconds", seconds)
-        share("LimitHook", "warn_at", warn_at)
+        above_zero("LimitHook(cost=...)", cost)
+        above_zero("LimitHook(seconds=...)", seconds)
+        a_share("LimitHook(warn_at=...)", warn_at)
         self.calls = dict(calls or {})
         self.tokens = tokens
         self.cost = cost
@@ -135,19 +136,6 @@ class LimitHook:
 
     def _elapsed(self) -> float:
         return 0.0 if self._began is None else self._clock() - self._began
-
-
-def share(hook: str, name: str, value: object) -> None:
-    """Refuse anything but a share above 0 and up to 1."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
-        raise ValueError(f"{hook}({name}={value!r}): give a share above 0 and up to 1, such as 0.8")
-
-
-def _positive(name: str, value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
-        raise ValueError(f"LimitHook({name}={value!r}): give a number above 0, or None for no limit")
 
 
 def _number(value: float) -> str:

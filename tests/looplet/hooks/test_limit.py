@@ -195,9 +195,9 @@ def test_a_limit_for_a_tool_that_is_not_there_is_an_error() -> None:
     [
         ({"calls": {"x": -1}}, r"LimitHook\(calls=\{'x': ...\}\) is -1: use a whole number of at least 0"),
         ({"tokens": 0}, r"LimitHook\(tokens=...\) is 0: use a whole number of at least 1"),
-        ({"cost": -1}, r"LimitHook\(cost=-1\): give a number above 0"),
-        ({"seconds": "5"}, r"LimitHook\(seconds='5'\): give a number above 0"),
-        ({"warn_at": 80}, r"LimitHook\(warn_at=80\): give a share above 0 and up to 1"),
+        ({"cost": -1}, r"LimitHook\(cost=...\) is -1: give a number above 0"),
+        ({"seconds": "5"}, r"LimitHook\(seconds=...\) is '5': give a number above 0"),
+        ({"warn_at": 80}, r"LimitHook\(warn_at=...\) is 80: give a share above 0 and up to 1"),
     ],
 )
 def test_nonsense_is_refused_at_construction(arguments: Any, message: str) -> None:
