@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from contextlib import suppress
@@ -31,12 +32,26 @@ class Answer(Record):
     trickle_s: float = 0.0
 
 
+class Stream(Record):
+    """A response in chunks, each sent by itself. `cut` hangs up without ending it; `linger` ends it only at the end of
+    the test.
+    """
+
+    pieces: tuple[bytes, ...]
+    cut: bool = False
+    linger: bool = False
+    headers: dict[str, str] = {"Content-Type": "text/event-stream"}
+
+
 class Drop(Record):
     """Hang up without a byte."""
 
 
 class Hang(Record):
     """Answer nothing until the server is closed."""
+
+
+Reaction = Answer | Stream | Drop | Hang
 
 
 class Seen(Record):
@@ -67,11 +82,40 @@ def as_json(body: Any, status: int = 200, **headers: str) -> Answer:
     return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json", **named})
 
 
+def events(*chunks: dict[str, Any] | str) -> tuple[bytes, ...]:
+    """Server-sent events, one piece each."""
+    texts = (chunk if isinstance(chunk, str) else json.dumps(chunk, ensure_ascii=False) for chunk in chunks)
+    return tuple(f"data: {text}\n\n".encode() for text in texts)
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
+    """One chunk of a streamed completion; `more` are further top-level fields."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "fake", "choices": [choice]} | more
+
+
+def as_stream(answer: Answer) -> Stream:
+    """A completion as a server streams it: the text word by word, arguments in halves, usage in a chunk of its own."""
+    body = json.loads(answer.body)
+    [choice] = body["choices"]
+    message = choice["message"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": word} for word in re.findall(r"\s*\S+\s*", message.get("content") or "")]
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        half = len(arguments) // 2
+        first = {**call, "index": index, "function": {"name": name, "arguments": arguments[:half]}}
+        deltas.append({"tool_calls": [first]})
+        deltas.append({"tool_calls": [{"index": index, "function": {"arguments": arguments[half:]}}]})
+    last = {**chunk({}), "choices": [], "usage": body.get("usage")}
+    return Stream(events(*map(chunk, deltas), chunk({}, choice["finish_reason"]), last, "[DONE]"))
+
+
 class FakeOpenAI:
     """Answers POST requests from `script` and GET requests from `pages`; `faults` must stay empty."""
 
-    def __init__(self, *script: Answer | Drop | Hang) -> None:
-        self.script: list[Answer | Drop | Hang] = list(script)
+    def __init__(self, *script: Reaction) -> None:
+        self.script: list[Reaction] = list(script)
         self.pages: dict[str, Answer] = {}
         self.seen: list[Seen] = []
         self.faults: list[str] = []
@@ -90,15 +134,19 @@ class FakeOpenAI:
         """The JSON bodies of the chat requests so far."""
         return [request.body for request in self.seen if request.method == "POST"]
 
-    def answer(self, request: Seen) -> Answer | Drop | Hang:
+    def answer(self, request: Seen) -> Reaction:
         self.seen.append(request)
         if request.method == "GET":
             return self.pages.get(request.path, as_json({"error": {"message": "File Not Found", "code": 404}}, 404))
-        self.faults += problems(request.body["messages"])
+        self.faults += self.check(request)
         if not self.script:
             self.faults.append(f"no answer is left for request {len(self.bodies)}")
             return as_json({"error": {"message": "the script ran dry"}}, 500)
         return self.script.pop(0)
+
+    def check(self, request: Seen) -> list[str]:
+        """What is wrong with a POST request."""
+        return problems(request.body["messages"])
 
     def close(self) -> None:
         self.closing.set()
@@ -145,6 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.server.fake.answer(Seen(self.command, self.path, headers, body, self._number))
         if isinstance(answer, Answer):
             self._send(answer)
+        elif isinstance(answer, Stream):
+            self._stream(answer)
         elif isinstance(answer, Hang):
             self.server.fake.closing.wait()
             self._hang_up()
@@ -159,6 +209,21 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(answer)
         if answer.close or answer.announce:
             self._hang_up()
+
+    def _stream(self, answer: Stream) -> None:
+        self.send_response(200)
+        for name, value in {**answer.headers, "Transfer-Encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with suppress(ConnectionError):  # the client has had enough
+            for piece in answer.pieces:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            if answer.linger:
+                self.server.fake.closing.wait()
+            if answer.cut or answer.linger:
+                self._hang_up()
+            else:
+                self.wfile.write(b"0\r\n\r\n")
 
     def _write(self, answer: Answer) -> None:
         if not answer.trickle_s:

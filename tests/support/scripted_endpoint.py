@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_openai import FakeOpenAI, as_json, completion
+from tests.support.fake_openai import FakeOpenAI, as_json, as_stream, completion
 
 if TYPE_CHECKING:
-    from tests.support.fake_openai import Answer, Drop, Hang, Seen
+    from tests.support.fake_openai import Answer, Reaction, Seen
 
 MODEL = "scripted"
 
@@ -35,10 +35,11 @@ class ScriptedEndpoint(FakeOpenAI):
             "OLLAMA_HOST": self.address,
         }
 
-    def answer(self, request: Seen) -> Answer | Drop | Hang:
+    def answer(self, request: Seen) -> Reaction:
         if request.method == "POST":
             turn = sum(message["role"] == "assistant" for message in request.body["messages"])
-            self.script = [_completion(self.turns[turn], turn)] if turn < len(self.turns) else []
+            replies = [_completion(self.turns[turn], turn)] if turn < len(self.turns) else []
+            self.script = [as_stream(reply) if request.body.get("stream") else reply for reply in replies]
         return super().answer(request)
 
 

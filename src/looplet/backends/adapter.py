@@ -18,7 +18,8 @@ _WHEN_REQUIRED: dict[str, Any] = {"max_tokens": 2048, "temperature": 0.0, "syste
 def adapt(llm: object) -> Model:
     """Return `llm` in the form the loop uses, or raise TypeError saying what to pass instead.
 
-    An object with `chat(prompt) -> Reply` stays what it is; missing `name` and `capabilities` are supplied.
+    An object with `chat(prompt) -> Reply` stays what it is, its `stream(prompt, on_chunk)` too; missing `name` and
+    `capabilities` are supplied.
     An object with `generate(prompt, *, max_tokens, system_prompt, temperature) -> str` becomes a text-mode model.
     The result has `is_async = True` when its `chat` must be awaited.
     """
@@ -44,7 +45,7 @@ def is_coroutine_function(function: object) -> bool:
 
 
 def _with_chat(llm: Any, chat: Callable[[Prompt], Any]) -> Model:
-    is_async = is_coroutine_function(chat)
+    is_async = bool(getattr(llm, "is_async", is_coroutine_function(chat)))
     complete = hasattr(llm, "name") and _declares(llm, "capabilities") and (hasattr(llm, "is_async") or not is_async)
     model: Model = llm if complete else _ChatModel(llm, is_async)
     return model
@@ -132,6 +133,8 @@ class _TextModel:
         return Reply(text=text, model=self.name)
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute == "stream":  # the object's own would take a text, and not this prompt
+            raise AttributeError(f"{self.name} has no stream(prompt, on_chunk)")
         return getattr(self._llm, attribute)
 
 

@@ -14,12 +14,14 @@ from looplet._record import Record
 from looplet.errors import BackendTimeout, ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from http.client import HTTPConnection, HTTPResponse
+    from socket import socket
     from ssl import SSLContext
 
 _CONNECT_S = 10.0  # a server that is there accepts at once; the long wait is for the reply
 _CHUNK = 1 << 16
+_FAREWELL_S = 0.5  # for the formal end of a stream whose content is complete
 
 
 class HttpAnswer(Record):
@@ -46,15 +48,21 @@ class HttpClient:
         _close_all(self._idle)
 
     def request(
-        self, method: str, path: str, body: Sequence[bytes | bytearray] = (), *, timeout_s: float
+        self,
+        method: str,
+        path: str,
+        body: Sequence[bytes | bytearray] = (),
+        *,
+        timeout_s: float,
+        on_data: Callable[[bytes], bool] | None = None,
     ) -> HttpAnswer:
         """Send the pieces of `body` to `path` under the base URL.
 
-        Raise ConnectionFailed or BackendTimeout; any status is an answer.
+        Raise ConnectionFailed or BackendTimeout; any status is an answer. `on_data` is shown the body of a successful
+        answer as it comes; it returns True when what may follow does not matter.
         """
-        exchange = _Exchange(
-            method, self._base.path.rstrip("/") + path, body, self._headers, time.monotonic() + timeout_s
-        )
+        target = self._base.path.rstrip("/") + path
+        exchange = _Exchange(method, target, body, self._headers, time.monotonic() + timeout_s, on_data)
         try:
             return self._with_connection(exchange)
         except TimeoutError as error:
@@ -76,16 +84,19 @@ class HttpClient:
             return self._exchange(self._connect(exchange), exchange)
 
     def _exchange(self, connection: HTTPConnection, exchange: _Exchange) -> HttpAnswer:
-        from http.client import HTTPException
+        from http.client import HTTPException, IncompleteRead
 
         try:
             answer, reusable = exchange.run(connection)
-        except OSError:
+        except IncompleteRead as error:
             connection.close()
-            raise
+            raise ConnectionError("the response broke off before its end") from error
         except HTTPException as error:
             connection.close()
             raise ConnectionError(f"unreadable response: {error!r}") from error
+        except BaseException:  # an interrupt too: half a response must not stay in a connection that is used again
+            connection.close()
+            raise
         if reusable:
             self._idle.append(connection)
         else:
@@ -120,7 +131,13 @@ class _Exchange:
     """One request and its response under one deadline: a socket's own timeout starts anew with every byte."""
 
     def __init__(
-        self, method: str, target: str, body: Sequence[bytes | bytearray], headers: dict[str, str], deadline: float
+        self,
+        method: str,
+        target: str,
+        body: Sequence[bytes | bytearray],
+        headers: dict[str, str],
+        deadline: float,
+        on_data: Callable[[bytes], bool] | None = None,
     ) -> None:
         self._method = method
         self._target = target
@@ -129,6 +146,7 @@ class _Exchange:
         if body:
             self._headers = headers | {"Content-Type": "application/json", "Content-Length": str(sum(map(len, body)))}
         self._deadline = deadline
+        self._on_data = on_data
 
     def seconds_left(self) -> float:
         left = self._deadline - time.monotonic()
@@ -142,18 +160,34 @@ class _Exchange:
         sock.settimeout(self.seconds_left())
         connection.request(self._method, self._target, self._body or None, self._headers)
         response = connection.getresponse()
-        parts = []
-        while not response.isclosed():  # from Python 3.13 on, the last byte may close the socket, too
-            sock.settimeout(self.seconds_left())
-            parts.append(response.read1(_CHUNK))
-            if not parts[-1]:
-                break
+        body, whole = self._read(response, sock)
         missing = response.length
         response.close()  # `http.client` allows no further request before that
-        if missing:
+        if missing and whole:
             raise ConnectionError(f"the response broke off {missing} bytes before its end")
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return HttpAnswer(response.status, headers, b"".join(parts)), _reusable(connection, response)
+        reusable = whole and connection.sock is not None and not response.will_close
+        return HttpAnswer(response.status, headers, body), reusable
+
+    def _read(self, response: HTTPResponse, sock: socket) -> tuple[bytes, bool]:
+        """Return the body, and whether it was read to its end and not only to the end of what matters."""
+        from http.client import HTTPException
+
+        parts, complete = [], False
+        watch = self._on_data if response.status < 400 else None
+        try:
+            while not response.isclosed():  # from Python 3.13 on, the last byte may close the socket, too
+                sock.settimeout(_FAREWELL_S if complete else self.seconds_left())
+                part = response.read1(_CHUNK)
+                if not part:
+                    break
+                parts.append(part)
+                complete = watch is not None and watch(part)
+        except (OSError, HTTPException):
+            if not complete:
+                raise
+            return b"".join(parts), False
+        return b"".join(parts), True
 
 
 def unreachable(url: str, error: BaseException) -> str:
@@ -161,10 +195,6 @@ def unreachable(url: str, error: BaseException) -> str:
     if "refused" in str(error).lower():  # some libraries keep only the words of the ConnectionRefusedError
         return f"connection refused by {url}: is the server running?"
     return f"no connection to {url}: {error}"
-
-
-def _reusable(connection: HTTPConnection, response: HTTPResponse) -> bool:
-    return connection.sock is not None and not response.will_close
 
 
 def _checked(base_url: str) -> SplitResult:

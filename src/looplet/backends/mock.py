@@ -14,6 +14,7 @@ from looplet.types import ToolCall, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from looplet.backends.streaming import OnChunk
     from looplet.messages import Message
 
     Answer = str | ToolCall | Sequence[ToolCall] | Reply | BaseException | type[BaseException]
@@ -62,6 +63,17 @@ class MockLLMBackend:
             raise ScriptError(f"request {number} to {self.name!r} would be refused by a server: {'; '.join(found)}")
         self._readers.append(reader)
         return self._reply(self._response(number, prompt), prompt, reader)
+
+    def stream(self, prompt: Prompt, on_chunk: OnChunk) -> Reply:
+        """`chat`, with the text shown in pieces that begin with a space."""
+        reply = self.chat(prompt)
+        if reply.reasoning:
+            on_chunk(reply.reasoning, True)
+        first, *rest = reply.text.split(" ")
+        for piece in (first, *(f" {word}" for word in rest)):
+            if piece:
+                on_chunk(piece)
+        return reply
 
     def assert_complete(self) -> None:
         """Raise ScriptError when some responses were never asked for."""

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from looplet.backends.openai import OpenAIBackend
-from looplet.backends.openai_errors import parse_json
 from looplet.backends.openai_server import served_models as listed_models
 from looplet.backends.openai_transport import HttpTransport
+from looplet.backends.provider_errors import parse_json
 from looplet.errors import ConnectionFailed
 
 _PORT = 11434

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from looplet.backends.connect import checked_key, checked_model, choose_transport
+from looplet.backends.flow import run, run_async
 from looplet.backends.openai_dialect import Dialect
-from looplet.backends.openai_errors import as_error, parse_json, read_complaint, unreadable
-from looplet.backends.openai_server import OPENAI, UNKNOWN, Server, ask_server, served_models
+from looplet.backends.openai_reply import check_read_whole, read_answer
+from looplet.backends.openai_server import OPENAI, UNKNOWN, ask_server, model_ids
+from looplet.backends.openai_stream import CompletionAssembly
 from looplet.backends.openai_transport import HttpTransport, SdkTransport
-from looplet.backends.openai_wire import openai_tool, read_reply, reply_format
-from looplet.errors import AuthError, ContentFiltered, ContextOverflow, ToolsUnsupported, UnknownModel
+from looplet.backends.openai_wire import openai_tool, reply_format
+from looplet.backends.provider_errors import Asked, as_error, read_complaint
+from looplet.backends.sdk import is_async_client
+from looplet.backends.streaming import StreamedAnswer, show_whole
+from looplet.errors import AuthError, BackendError, ToolsUnsupported, UnknownModel
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from looplet.backends.connect import TransportName
+    from looplet.backends.flow import Exchange
     from looplet.backends.http import HttpAnswer
-    from looplet.backends.openai_errors import Complaint
+    from looplet.backends.openai_server import Server
     from looplet.backends.openai_transport import Transport
-    from looplet.errors import BackendError
+    from looplet.backends.provider_errors import Complaint
+    from looplet.backends.streaming import OnChunk
     from looplet.messages import Capabilities, Prompt, Reply
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _TIMEOUT_S = 600.0  # a local server loads the model during the first request
+_LIST_S = 3.0
 _PROBES = 3
 _SHOWN_MODELS = 10
-# A prompt of at least this many characters that counts as less than a tenth in tokens was not read to its end.
-_SUSPECT_CHARS = 16_000
-_CHARS_PER_TOKEN = 10  # text and code have 2 to 5
 _OLLAMA_LINE = "OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2"
 
 
@@ -39,6 +46,8 @@ class OpenAIBackend:
     `max_tokens`, `temperature`, `timeout_s` (seconds for one request) and `extra` are used where the loop's own
     settings are silent. `transport` forces "sdk" (the `openai` package) or "http" (the standard library); both send the
     same requests and raise the same errors. What a server refuses is learnt once for the life of the backend.
+
+    With an `AsyncOpenAI` client `is_async` is True, and `chat` and `stream` return awaitables.
     """
 
     def __init__(
@@ -52,14 +61,11 @@ class OpenAIBackend:
         temperature: float | None = None,
         timeout_s: float | None = None,
         extra: dict[str, Any] | None = None,
-        transport: Literal["sdk", "http"] | None = None,
+        transport: TransportName | None = None,
     ) -> None:
-        if not isinstance(model, str) or not model:
-            raise TypeError(f"OpenAIBackend(model=...) is {model!r}; give the name of a model")
-        self.name = model
-        self.model = model
+        self.name = self.model = checked_model(model, "OpenAIBackend")
         self.base_url = _client_url(client) if client is not None else base_url or _OPENAI_URL
-        self.is_async = client is not None and _is_async_client(client)
+        self.is_async = client is not None and is_async_client(client)
         self._defaults = {"temperature": temperature, "max_tokens": max_tokens}
         self._timeout_s = timeout_s
         self._extra = dict(extra or {})
@@ -67,6 +73,8 @@ class OpenAIBackend:
             self._transport: Transport = SdkTransport(client, self.base_url)
         else:
             self._transport = _connect(self.base_url, _key(api_key, base_url), timeout_s or _TIMEOUT_S, transport)
+        # what a server can do is asked by a plain request, also when everything else is awaited
+        self._probe = self._transport if not self.is_async else HttpTransport(self.base_url, _key_of(client), _LIST_S)
         official = urlsplit(self.base_url).hostname == "api.openai.com"
         self._dialect = Dialect(limit="max_completion_tokens" if official else "max_tokens")
         self._server: Server | None = OPENAI if official else None
@@ -101,29 +109,57 @@ class OpenAIBackend:
 
     def chat(self, prompt: Prompt) -> Reply:
         """Send one request and read its answer; a parameter the server refuses is left out at once and from then on."""
-        if self.is_async:
-            raise TypeError(
-                f"{self!r} has an AsyncOpenAI client; pass an OpenAI client to use it in a plain `for` loop"
-            )
-        if prompt.tools and not self._recognise().capabilities.native_tools:
-            raise ToolsUnsupported(f"model {self.model!r} at {self.base_url} takes no tools; the text protocol works")
-        while True:
-            dialect = self._dialect
-            parameters = dialect.spell(self._parameters(prompt))
-            answer = self._transport.chat(prompt, parameters, prompt.settings.timeout_s or self._timeout_s)
-            complaint = read_complaint(answer)
-            if complaint is None:
-                return self._reply(prompt, answer)
-            learnt = dialect.learn(complaint, parameters)
-            if learnt is None:
-                raise self._error(complaint, answer)
-            self._dialect = learnt
+        return self._run(self._exchange(prompt))
+
+    def stream(self, prompt: Prompt, on_chunk: OnChunk) -> Reply:
+        """`chat`, with `on_chunk(text, reasoning)` told each piece of text as it comes."""
+        return self._run(self._exchange(prompt, on_chunk))
 
     def close(self) -> None:
         """Close idle connections; the backend stays usable."""
         self._transport.close()
+        self._probe.close()
 
-    def _parameters(self, prompt: Prompt) -> dict[str, Any]:
+    def _run(self, exchange: Exchange[Reply]) -> Reply:
+        return self._run_async(exchange) if self.is_async else run(exchange)  # type: ignore[return-value]  # see class
+
+    async def _run_async(self, exchange: Exchange[Reply]) -> Reply:
+        if self._server is None:
+            from asyncio import to_thread  # only for those who are in an event loop already
+
+            await to_thread(self._recognise)
+        return await run_async(exchange)
+
+    def _exchange(self, prompt: Prompt, on_chunk: OnChunk | None = None) -> Exchange[Reply]:
+        if prompt.tools and not self._known_server().capabilities.native_tools:
+            raise ToolsUnsupported(f"model {self.model!r} at {self.base_url} takes no tools; the text protocol works")
+        while True:
+            dialect = self._dialect
+            parameters = dialect.spell(self._parameters(prompt, streamed=on_chunk is not None))
+            streamed = (
+                StreamedAnswer(CompletionAssembly(on_chunk))
+                if on_chunk is not None and "stream" in parameters
+                else None
+            )
+            seconds = prompt.settings.timeout_s or self._timeout_s
+            answer = yield self._transport.chat(prompt, parameters, seconds, streamed.feed if streamed else None)
+            if streamed:
+                answer = streamed.answer(answer, self.base_url)
+            complaint = read_complaint(answer)
+            if complaint is None:
+                break
+            learnt = dialect.learn(complaint, parameters)
+            if learnt is None:
+                raise (yield from self._error(complaint, answer))
+            self._dialect = learnt
+        reply = read_answer(prompt, answer, self._asked(), streamed=streamed is not None)
+        if self._known_server().truncates:
+            check_read_whole(prompt, reply, self.base_url)
+        if on_chunk is not None and not (streamed and streamed.begun):
+            show_whole(reply, on_chunk)
+        return reply
+
+    def _parameters(self, prompt: Prompt, *, streamed: bool) -> dict[str, Any]:
         """Everything but the messages. No tool_choice: servers ignore it, refuse it, or take it for something else."""
         settings = prompt.settings
         parameters: dict[str, Any] = {"model": self.model}
@@ -136,66 +172,45 @@ class OpenAIBackend:
             chosen = self._defaults[name] if value is None else value
             if chosen is not None:
                 parameters[name] = chosen
+        if streamed:
+            parameters |= {"stream": True, "stream_options": {"include_usage": True}}
         return parameters | self._extra | settings.extra
-
-    def _reply(self, prompt: Prompt, answer: HttpAnswer) -> Reply:
-        data = parse_json(answer.body)
-        choices = data.get("choices") if isinstance(data, dict) else None
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise unreadable(answer, self.base_url)
-        reply = read_reply(data, answer.headers.get("x-request-id", ""))
-        if reply.finish_reason == "content_filter":
-            raise ContentFiltered(
-                f"{self.base_url} withheld the reply of model {self.model!r}: content filter",
-                status=answer.status,
-                request_id=reply.request_id,
-            )
-        self._check_read_whole(prompt, reply)
-        return reply
-
-    def _check_read_whole(self, prompt: Prompt, reply: Reply) -> None:
-        """Raise ContextOverflow when the server must have cut the prompt, as Ollama does without a word."""
-        if not self._recognise().truncates or reply.usage is None or not reply.usage.input_tokens:
-            return
-        sent, read = sum(len(message.content) for message in prompt.messages), reply.usage.input_tokens
-        if sent >= _SUSPECT_CHARS and sent > _CHARS_PER_TOKEN * read:
-            raise ContextOverflow(
-                f"{self.base_url} read only {read} tokens of a prompt of {sent} characters: it cut the prompt silently."
-                " Shorten the conversation, or give the model a larger window (Ollama: OLLAMA_CONTEXT_LENGTH=32768)",
-                request_id=reply.request_id,
-            )
 
     def _recognise(self) -> Server:
         """The server behind the base URL, asked once. Never fails: an unknown server is taken at its word."""
-        if self._server is None and not self.is_async:
+        if self._server is None:
             with self._lock:
                 if self._server is None and self._probes_left:
                     self._probes_left -= 1
-                    self._server = ask_server(self._transport) or (None if self._probes_left else UNKNOWN)
+                    self._server = ask_server(self._probe) or (None if self._probes_left else UNKNOWN)
         return self._server or UNKNOWN
 
-    def _error(self, complaint: Complaint, answer: HttpAnswer) -> BackendError:
-        error = as_error(complaint, answer, self.base_url, self.model)
+    def _known_server(self) -> Server:
+        """The same inside an exchange, where an event loop must not wait for it."""
+        return self._server or UNKNOWN if self.is_async else self._recognise()
+
+    def _error(self, complaint: Complaint, answer: HttpAnswer) -> Exchange[BackendError]:
+        error = as_error(complaint, answer, self._asked())
         if isinstance(error, ToolsUnsupported):
-            server = self._recognise()
+            server = self._known_server()
             self._server = server.replace(capabilities=server.capabilities.replace(native_tools=False))
-        if isinstance(error, UnknownModel) and (served := served_models(self._transport)):
-            more = " ..." if len(served) > _SHOWN_MODELS else ""
-            text = f"{error}; it serves: {', '.join(served[:_SHOWN_MODELS])}{more}"
-            return UnknownModel(text, status=error.status, request_id=error.request_id)
-        return error
+        if not isinstance(error, UnknownModel):
+            return error
+        try:
+            served = model_ids((yield self._transport.get("/v1/models", _LIST_S)))
+        except BackendError:
+            served = []
+        more = " ..." if len(served) > _SHOWN_MODELS else ""
+        text = f"{error}; it serves: {', '.join(served[:_SHOWN_MODELS])}{more}" if served else str(error)
+        return UnknownModel(text, status=error.status, request_id=error.request_id)
+
+    def _asked(self) -> Asked:
+        return Asked(self.base_url, self.model)
 
 
 def _connect(base_url: str, api_key: str, timeout_s: float, transport: str | None) -> Transport:
-    if transport not in (None, "sdk", "http"):
-        raise ValueError(f"transport is {transport!r}; use 'sdk', 'http', or None for the SDK where it is installed")
-    if transport is None:
-        from importlib.util import find_spec
-
-        transport = "sdk" if find_spec("openai") else "http"
-    if transport == "sdk":
-        return SdkTransport.connect(base_url, api_key, timeout_s)
-    return HttpTransport(base_url, api_key, timeout_s)
+    kind = SdkTransport.connect if choose_transport(transport, "openai") == "sdk" else HttpTransport
+    return kind(base_url, api_key, timeout_s)
 
 
 def _key(api_key: str | None, base_url: str | None) -> str:
@@ -205,10 +220,7 @@ def _key(api_key: str | None, base_url: str | None) -> str:
         raise AuthError(
             f"no key for {_OPENAI_URL}: set OPENAI_API_KEY or pass api_key=; for a local model: {_OLLAMA_LINE}"
         )
-    key = key.strip()
-    if not (key.isascii() and key.isprintable()):
-        raise AuthError("the API key holds characters no HTTP header can carry; check OPENAI_API_KEY for stray text")
-    return key
+    return checked_key(key, "OPENAI_API_KEY")
 
 
 def _client_url(client: Any) -> str:
@@ -220,6 +232,7 @@ def _client_url(client: Any) -> str:
     return str(getattr(client, "base_url", "")).rstrip("/")
 
 
-def _is_async_client(client: object) -> bool:
-    """By class name: the SDK wraps its coroutine methods in plain functions."""
-    return any(base.__name__ == "AsyncAPIClient" for base in type(client).__mro__)
+def _key_of(client: Any) -> str:
+    """The client's key, for a probe; a key that a function supplies is not known."""
+    key = getattr(client, "api_key", None)
+    return key.strip() if isinstance(key, str) and key.isascii() and key.strip().isprintable() else "unused"

@@ -10,7 +10,7 @@ from looplet._record import Record
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from looplet.backends.openai_errors import Complaint
+    from looplet.backends.provider_errors import Complaint
 
 _REFUSED = re.compile(
     r"unsupported|not support|n't support|unrecognized|unknown|unexpected|not permitted|not allowed|forbidden"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
-from looplet.backends.openai_errors import parse_json
+from looplet.backends.provider_errors import parse_json
 from looplet.errors import BackendError
 from looplet.messages import Capabilities
 
 if TYPE_CHECKING:
+    from looplet.backends.http import HttpAnswer
     from looplet.backends.openai_transport import Transport
 
 _PROBE_S = 3.0
@@ -45,9 +46,13 @@ def ask_server(transport: Transport) -> Server | None:
 def served_models(transport: Transport) -> list[str]:
     """Ids of the models the server lists; empty when it does not say."""
     try:
-        listed = parse_json(transport.get("/v1/models", _PROBE_S).body)
+        return model_ids(transport.get("/v1/models", _PROBE_S))
     except BackendError:
         return []
+
+
+def model_ids(answer: HttpAnswer) -> list[str]:
+    listed = parse_json(answer.body)
     entries = listed.get("data") if isinstance(listed, dict) else None
     return [str(entry["id"]) for entry in entries or () if isinstance(entry, dict) and "id" in entry]
 

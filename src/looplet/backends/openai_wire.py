@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from looplet._core.to_text import encodable
+from looplet.backends.thinking import split_thinking
 from looplet.messages import RawCall, Reply
 from looplet.types import Usage
 
@@ -45,10 +46,15 @@ def reply_format(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _openai_call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.call_id, "type": "function", "function": {"name": call.tool, "arguments": _arguments(call.args)}}
+    return {
+        "id": call.call_id,
+        "type": "function",
+        "function": {"name": call.tool, "arguments": call_arguments(call.args)},
+    }
 
 
-def _arguments(args: dict[str, Any]) -> str:
+def call_arguments(args: dict[str, Any]) -> str:
+    """The arguments of a call as the text of a JSON object every server accepts."""
     try:
         text = json.dumps(args, ensure_ascii=False, allow_nan=False, default=str)
     except ValueError:  # NaN or Infinity, which Python's parser lets in and no server does
@@ -89,30 +95,20 @@ def _count(tokens: object) -> int:
 
 def _content(message: dict[str, Any]) -> tuple[str, str]:
     """The text, and apart from it the thinking, wherever the server put that."""
-    text, thought = _joined_parts(message.get("content") or message.get("refusal") or "")
+    text, thought = joined_parts(message.get("content") or message.get("refusal") or "")
     reasoning = message.get("reasoning_content") or message.get("reasoning") or thought
-    text, inline = _split_thinking(text)
+    text, inline = split_thinking(text)
     return text, reasoning if isinstance(reasoning, str) and reasoning else inline
 
 
-def _joined_parts(content: object) -> tuple[str, str]:
+def joined_parts(content: object) -> tuple[str, str]:
     """Content is a string; some servers send a list of typed parts, thinking among them."""
     if not isinstance(content, list):
         return str(content), ""
     parts = [part for part in content if isinstance(part, dict)]
     text = "".join(str(part.get("text") or "") for part in parts if part.get("type") != "thinking")
-    thought = "".join(_joined_parts(part.get("thinking") or "")[0] for part in parts if part.get("type") == "thinking")
+    thought = "".join(joined_parts(part.get("thinking") or "")[0] for part in parts if part.get("type") == "thinking")
     return text, thought
-
-
-def _split_thinking(text: str) -> tuple[str, str]:
-    """Cut thinking off the front: `<think>...</think>`, or without the first tag where the template wrote that."""
-    start = text.lstrip()
-    opened = start.startswith("<think>")
-    if not opened and ("</think>" not in text or start[:1] in ("{", "[")):  # not inside a JSON reply's strings
-        return text, ""
-    thought, closed, rest = start.removeprefix("<think>").partition("</think>")
-    return (rest.lstrip() if closed else ""), thought.strip()
 
 
 def _call_list(message: dict[str, Any]) -> list[dict[str, Any]]:

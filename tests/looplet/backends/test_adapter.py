@@ -175,3 +175,32 @@ def test_a_raw_openai_client_is_refused() -> None:
     for client in (openai.OpenAI(api_key="k"), openai.AsyncOpenAI(api_key="k")):
         with pytest.raises(TypeError, match=rf"raw {type(client).__name__} client; wrap it"):
             adapt(client)
+
+
+def test_a_stream_of_ours_is_kept_and_a_stream_of_texts_is_hidden() -> None:
+    class Chat:
+        def chat(self, prompt: Prompt) -> Reply:
+            return Reply(text="hi")
+
+        def stream(self, prompt: Prompt, on_chunk: Any) -> Reply:
+            return Reply(text="streamed")
+
+    class Generate(Bare):
+        def stream(self, text: str) -> list[str]:
+            return [text]
+
+    streamed: Any = adapt(Chat())
+    assert streamed.stream(HELLO, print).text == "streamed"
+    hidden: Any = adapt(Generate())
+    with pytest.raises(AttributeError, match=r"Generate has no stream\(prompt, on_chunk\)"):
+        hidden.stream  # noqa: B018  # the look-up is the point
+
+
+def test_a_chat_object_may_say_that_it_is_async() -> None:
+    class Wrapped:
+        is_async = True
+
+        def chat(self, prompt: Prompt) -> Any:
+            return asyncio.sleep(0, Reply(text="later"))
+
+    assert getattr(adapt(Wrapped()), "is_async", False) is True

@@ -105,7 +105,7 @@ def test_no_connection_in_time_is_a_timeout_of_its_own(client: HttpClient, monke
 
 
 def test_a_response_that_is_no_http_is_a_connection_failure(client: HttpClient, server: FakeOpenAI) -> None:
-    server.script.append(Answer(200, b"zz\r\n", {"Transfer-Encoding": "chunked"}, close=True))
+    server.script.append(Answer(200, b"", {"X-Long": "x" * 70_000}))
     with pytest.raises(ConnectionFailed, match="unreadable response"):
         post(client)
 

@@ -194,3 +194,17 @@ def test_a_scripted_provider_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
     script = MockLLMBackend([RateLimited("wait", retry_after=7), ToolCall("done", {"answer": "ok"})])
     assert len(list(composable_loop(llm=script, tools=[], task="go"))) == 1
     assert naps == []
+
+
+def test_a_stream_is_the_same_reply_in_pieces() -> None:
+    heard: list[tuple[str, bool]] = []
+    mock = MockLLMBackend([Reply(text=" one two  three", reasoning="hm"), ToolCall("a")])
+    reply = mock.stream(HELLO, lambda text, reasoning=False: heard.append((text, reasoning)))
+    assert reply.text == " one two  three"
+    assert heard[0] == ("hm", True)
+    assert "".join(text for text, reasoning in heard if not reasoning) == reply.text
+    assert len(heard) > 3
+    heard.clear()
+    assert mock.stream(after(HELLO, reply), lambda text, reasoning=False: heard.append((text, reasoning))).calls
+    assert heard == []
+    mock.assert_complete()

@@ -1,14 +1,17 @@
-"""One behaviour, two transports: every test runs through the `openai` SDK and through the standard library."""
+"""One behaviour: every test runs through the `openai` SDK, its async client, and the standard library."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from tests.support.fake_openai import Answer, Drop, FakeOpenAI, Hang, as_json, completion
+from tests.support.openai_clients import connected
 
-from looplet.backends import OpenAIBackend
+from looplet import async_composable_loop, composable_loop
+from looplet.backends import OpenAIBackend, adapt
 from looplet.backends.openai_transport import HttpTransport, SdkTransport
 from looplet.errors import (
     AuthError,
@@ -30,6 +33,8 @@ from looplet.types import ToolCall, Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from looplet import RunResult
+
 HELLO = Prompt("Be brief.", (Message("user", "Hello"),))
 GREET = ToolSchema("greet", "Greet someone.", {"type": "object", "properties": {"name": {"type": "string"}}})
 WITH_TOOLS = HELLO.replace(tools=(GREET,))
@@ -49,11 +54,10 @@ def transport(request: pytest.FixtureRequest) -> Literal["sdk", "http"]:
     return name
 
 
-@pytest.fixture
-def backend(server: FakeOpenAI, transport: Literal["sdk", "http"]) -> Iterator[OpenAIBackend]:
-    made = OpenAIBackend(model="m", base_url=server.base_url, api_key="key", transport=transport)
-    yield made
-    made.close()
+@pytest.fixture(params=["sdk", "http", "async"])
+def backend(request: pytest.FixtureRequest, server: FakeOpenAI) -> Iterator[OpenAIBackend]:
+    with connected(server, request.param) as made:
+        yield made
 
 
 def refusal(status: int, message: str, **fields: Any) -> Answer:
@@ -484,13 +488,28 @@ class TestConstruction:
         assert backend.chat(HELLO).text == "fine"
         assert server.seen[-1].headers["authorization"] == "Bearer mine"
 
-    def test_an_async_client_is_marked_and_refused_in_a_sync_call(self, server: FakeOpenAI) -> None:
+    def test_an_async_client_serves_an_async_run_and_no_other(self, server: FakeOpenAI) -> None:
         openai = pytest.importorskip("openai")
-        backend = OpenAIBackend(openai.AsyncOpenAI(base_url=server.base_url, api_key="k"), model="m")
-        assert backend.is_async
-        assert backend.capabilities.native_tools
-        with pytest.raises(TypeError, match="pass an OpenAI client"):
-            backend.chat(HELLO)
+        server.script.append(FINE)
+
+        async def run() -> RunResult:
+            async with openai.AsyncOpenAI(base_url=server.base_url, api_key="k") as client:
+                backend = OpenAIBackend(client, model="m")
+                assert adapt(backend) is backend
+                with pytest.raises(TypeError, match="use async_composable_loop"):
+                    composable_loop(llm=backend, task="x", tools=[])
+                async with async_composable_loop(llm=backend, task="x", tools=[]) as run:
+                    async for _ in run:
+                        pass
+                return run.result
+
+        assert asyncio.run(run()).output == "fine"
+
+    def test_a_plain_look_at_the_server_does_not_need_the_event_loop(self, server: FakeOpenAI) -> None:
+        server.pages["/props"] = llama_cpp(chat_template="plain")
+        with connected(server, "async") as backend:
+            assert not backend.capabilities.native_tools
+        assert server.seen[0].headers["authorization"] == "Bearer key"
 
     def test_something_else_in_place_of_a_client_is_refused(self) -> None:
         with pytest.raises(TypeError, match=r"takes an openai\.OpenAI client, not str"):

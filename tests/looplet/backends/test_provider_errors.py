@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.fake_openai import as_json
 
 from looplet.backends.http import HttpAnswer
-from looplet.backends.openai_errors import as_error, read_complaint, retry_after, unreadable
+from looplet.backends.provider_errors import Asked, as_error, read_complaint, retry_after, unreadable
 from looplet.errors import (
     BackendError,
     ContentFiltered,
@@ -29,7 +29,7 @@ def error_for(status: int, message: str, **fields: Any) -> BackendError:
     answer = HttpAnswer(status, {}, scripted.body)
     complaint = read_complaint(answer)
     assert complaint is not None
-    return as_error(complaint, answer, "http://host/v1", "m")
+    return as_error(complaint, answer, Asked("http://host/v1", "m"))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_long_page_and_control_characters_stay_out_of_the_message() -> None:
 
 def test_a_web_page_is_shown_as_its_words() -> None:
     answer = HttpAnswer(200, {}, b"<html><style>p {color: red}</style><p>Welcome to <b>nginx</b></p></html>")
-    assert "Welcome to nginx" in str(unreadable(answer, "http://host"))
+    assert "Welcome to nginx" in str(unreadable(answer, Asked("http://host", "m")))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_any_bytes_become_one_typed_error(status: int, body: bytes) -> None:
     answer = HttpAnswer(status, {}, body)
     complaint = read_complaint(answer)
     assert complaint is not None
-    error = as_error(complaint, answer, "http://host/v1", "m")
+    error = as_error(complaint, answer, Asked("http://host/v1", "m"))
     assert isinstance(error, BackendError)
     assert error.status == status
 
@@ -122,4 +122,4 @@ def test_any_json_becomes_one_typed_error(error: Any) -> None:
     answer = HttpAnswer(400, {}, as_json(error).body)
     complaint = read_complaint(answer)
     assert complaint is not None
-    assert isinstance(as_error(complaint, answer, "http://host/v1", "m"), BackendError)
+    assert isinstance(as_error(complaint, answer, Asked("http://host/v1", "m")), BackendError)

@@ -1,4 +1,4 @@
-"""What went wrong, from status and body alone: every transport and every server's dialect ends in one error tree."""
+"""What went wrong, from status and body alone: every transport and every provider's words end in one error tree."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from looplet.backends.http import HttpAnswer
 
 _SHOWN = 500  # characters of a server's message; some answer with whole pages
+
+
+class Asked(Record):
+    """Who was asked: `model` at the URL `where`; `key` names the variable for its key, `hint` is about a wrong URL."""
+
+    where: str
+    model: str
+    key: str = "OPENAI_API_KEY"
+    hint: str = "does the base URL end in /v1?"
 
 
 class Complaint(Record):
@@ -79,7 +88,6 @@ _BY_STATUS: dict[int, type[BackendError]] = {
     429: RateLimited,
 }
 _ADVICE: dict[type[BackendError], str] = {
-    AuthError: "check OPENAI_API_KEY (or the api_key argument)",
     QuotaError: "the account has no credit left; waiting does not help",
     ContextOverflow: "shorten the conversation, or give the model a larger context window",
     ToolsUnsupported: "looplet goes on with the text protocol",
@@ -94,7 +102,7 @@ def read_complaint(answer: HttpAnswer) -> Complaint | None:
         return None
     if not isinstance(error, dict):
         text = error if isinstance(error, str) else _page_text(answer.body)
-        return Complaint(answer.status, text or "(empty body)")
+        return Complaint(answer.status if answer.status >= 400 else 500, text or "(empty body)")
     message = error.get("message") or error.get("detail") or error.get("error") or json.dumps(error)
     code = error.get("code")
     status = code if answer.status < 400 and isinstance(code, int) and 400 <= code < 600 else answer.status
@@ -107,14 +115,14 @@ def read_complaint(answer: HttpAnswer) -> Complaint | None:
     )
 
 
-def as_error(complaint: Complaint, answer: HttpAnswer, where: str, model: str) -> BackendError:
-    """The typed error for a complaint about a request to `model` at the URL `where`."""
+def as_error(complaint: Complaint, answer: HttpAnswer, asked: Asked) -> BackendError:
+    """The typed error for a complaint about a request."""
     kind = _kind(complaint)
     said = shorten(visible(complaint.message.strip()), _SHOWN)
-    text = f"{where} answered {complaint.status} for model {model!r}: {said}"
-    if advice := _advice(kind, complaint):
+    text = f"{asked.where} answered {complaint.status} for model {asked.model!r}: {said}"
+    if advice := _advice(kind, complaint, asked):
         text += f" ({advice})"
-    request_id = answer.headers.get("x-request-id", "")
+    request_id = request_id_of(answer)
     if kind is MalformedReply:
         return MalformedReply(text, text=complaint.failed_generation, status=complaint.status, request_id=request_id)
     return kind(
@@ -126,17 +134,22 @@ def as_error(complaint: Complaint, answer: HttpAnswer, where: str, model: str) -
     )
 
 
-def unreadable(answer: HttpAnswer, where: str) -> BackendError:
-    """The error for a 200 whose body is no chat completion."""
+def unreadable(answer: HttpAnswer, asked: Asked) -> BackendError:
+    """The error for a 200 whose body is no reply."""
+    where = asked.where
     if not answer.body.strip():
         return ServerError(f"{where} answered {answer.status} with an empty body", status=answer.status)
     text = _page_text(answer.body)
     if answer.body.lstrip()[:1] == b"<":
         return BackendError(
-            f"{where} answered with a web page ({shorten(text, 80)!r}); does the base URL end in /v1?",
+            f"{where} answered with a web page ({shorten(text, 80)!r}); {asked.hint}",
             status=answer.status,
         )
     return ServerError(f"{where} answered without a usable choice: {shorten(text, 200)}", status=answer.status)
+
+
+def request_id_of(answer: HttpAnswer) -> str:
+    return answer.headers.get("x-request-id") or answer.headers.get("request-id", "")
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
@@ -167,11 +180,13 @@ def _kind(complaint: Complaint) -> type[BackendError]:
     return _BY_STATUS.get(complaint.status, BackendError)
 
 
-def _advice(kind: type[BackendError], complaint: Complaint) -> str:
+def _advice(kind: type[BackendError], complaint: Complaint, asked: Asked) -> str:
     if kind is UnknownModel and "pulling" in complaint.message:
         return "with Ollama: `ollama pull` it"
     if kind is BackendError and complaint.status in (404, 405):
-        return "does the base URL end in /v1?"
+        return asked.hint
+    if kind is AuthError:
+        return f"check {asked.key} (or the api_key argument)"
     return _ADVICE.get(kind, "")
 
 
