@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from looplet.hooks.checkpoint import CheckpointHook
     from looplet.hooks.compaction import Prune, Truncate, compact_chain
     from looplet.hooks.debug import DebugHook
+    from looplet.hooks.evaluation import EvalHook
     from looplet.hooks.limit import LimitHook
     from looplet.hooks.metrics import MetricsHook
     from looplet.hooks.permission import PermissionHook
@@ -63,6 +64,7 @@ _HOME = {
     "DefaultState": "state",
     "Deny": "decisions",
     "ErrorKind": "types",
+    "EvalHook": "hooks.evaluation",
     "HookError": "errors",
     "InjectContext": "decisions",
     "LimitHook": "hooks.limit",
@@ -120,6 +122,7 @@ __all__ = [
     "DefaultState",
     "Deny",
     "ErrorKind",
+    "EvalHook",
     "HookError",
     "InjectContext",
     "LimitHook",
