@@ -13,6 +13,7 @@ from looplet.decisions import Deny
 from looplet.evals.case import EvalCase
 from looplet.evals.score import EvalResult, grade, uses_assert
 from looplet.events import RunResumed, RunStarted
+from looplet.hooks._one_run import OneRun
 from looplet.hooks._spent import usage_of
 from looplet.result import RunResult
 
@@ -69,6 +70,7 @@ class EvalHook:
         self.every = every
         self.reject_below = reject_below
         self._evals = tuple((function, self._asked(function)) for function in evals)
+        self._one_run = OneRun(self)
         self._forget()
 
     def _forget(self) -> None:
@@ -78,6 +80,10 @@ class EvalHook:
         self._began = time.monotonic()
 
     def on_event(self, event: Event) -> None:
+        self._one_run.watch(event)
+        self._learn(event)
+
+    def _learn(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._forget()
@@ -85,13 +91,14 @@ class EvalHook:
                 self._done_tool = event.settings.get("done_tool", "done")
             case RunResumed():
                 for past in event.history:
-                    self.on_event(past)
+                    self._learn(past)
 
     def check_done(self, state: Any, log: Sequence[Step], ctx: Any, step: int) -> Deny | None:  # noqa: ARG002  # hook form
         latest = log[-1]
         final = latest.tool_call.tool == self._done_tool and latest.tool_result.ok
         if not final and not (self.every and step % self.every == 0):
             return None
+        self._one_run.check()
         run = self._live(state, log, final=final)
         found = [self._judged(function, asked, run, step, final=final) for function, asked in self._evals]
         self.results += found

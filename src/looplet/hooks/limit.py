@@ -10,6 +10,7 @@ from looplet.decisions import Deny, InjectContext, Stop
 from looplet.errors import HookError
 from looplet.events import CallStarted, RunResumed, RunStarted, StepFinished
 from looplet.hooks._checks import a_share, above_zero
+from looplet.hooks._one_run import OneRun
 from looplet.hooks._spent import usage_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class LimitHook:
         self.seconds = seconds
         self.warn_at = warn_at
         self._clock = clock
+        self._one_run = OneRun(self)
         self._forget()
 
     def _forget(self) -> None:
@@ -73,6 +75,10 @@ class LimitHook:
         self._told: dict[str, int] = {}  # by limit: the step before which the model was told
 
     def on_event(self, event: Event) -> None:
+        self._one_run.watch(event)
+        self._count(event)
+
+    def _count(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._forget()
@@ -80,7 +86,7 @@ class LimitHook:
                 self._done_tool = event.settings.get("done_tool", "done")
             case RunResumed():
                 for past in event.history:
-                    self.on_event(past)
+                    self._count(past)
                 self._began = self._clock()
             case CallStarted() if event.asked.tool in self._counted:
                 self._counted[event.asked.tool].add(event.asked.call_id)
@@ -90,6 +96,7 @@ class LimitHook:
                 self._counted[event.asked.tool].discard(event.asked.call_id)
 
     def pre_prompt(self, state: Any, log: Sequence[Step], ctx: Prompt, step: int) -> Stop | InjectContext | None:
+        self._one_run.check()
         self._check_names(ctx)
         notes, ending = [], False
         for level in self._levels(state, log):

@@ -9,6 +9,7 @@ from looplet._core.to_text import to_text
 from looplet.config import whole
 from looplet.decisions import InjectContext, Stop
 from looplet.events import RunResumed, RunStarted
+from looplet.hooks._one_run import OneRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +55,7 @@ class StagnationHook:
             raise TypeError(f"StagnationHook(ignore={ignore!r}): give a list of tool names, [{ignore!r}]")
         self.repeats = repeats
         self.ignore = frozenset(ignore)
+        self._one_run = OneRun(self)
         self._forget()
 
     def _forget(self) -> None:
@@ -62,10 +64,14 @@ class StagnationHook:
         self._told: int | None = None  # the step before which the model was told
 
     def on_event(self, event: Event) -> None:
+        self._one_run.watch(event)
         if isinstance(event, (RunStarted, RunResumed)):
             self._forget()
 
     def pre_prompt(self, state: Any, log: Sequence[Step], ctx: Prompt, step: int) -> InjectContext | Stop | None:  # noqa: ARG002  # hook form
+        self._one_run.check()
+        if len(log) < self._read:  # a preview, which announces no run
+            self._forget()
         for made in log[self._read :]:
             if made.tool_call.tool not in self.ignore:
                 self._seen.append(_seen(made))

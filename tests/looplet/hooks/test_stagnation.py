@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.drive import run_sync
 
-from looplet import MockLLMBackend, StagnationHook, ToolCall, tool
+from looplet import MockLLMBackend, StagnationHook, ToolCall, preview_prompt, tool
 
 if TYPE_CHECKING:
     from tests.support.drive import Drive
@@ -155,3 +155,9 @@ def test_nonsense_is_refused_at_construction() -> None:
         StagnationHook(1)
     with pytest.raises(TypeError, match=r"StagnationHook\(ignore='look'\): give a list of tool names, \['look'\]"):
         StagnationHook(ignore="look")
+
+
+def test_a_preview_after_a_run_knows_nothing_of_it() -> None:
+    hook = StagnationHook()
+    run_sync([*[look_at()] * 3, DONE], tools=TOOLS, hooks=[hook])
+    assert NOTE not in str(preview_prompt(MockLLMBackend([DONE]), "x", TOOLS, hooks=[hook]))
