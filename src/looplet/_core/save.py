@@ -90,6 +90,7 @@ def restore(state: RunState, history: Sequence[Event], approval: Any) -> None:
     for event in history:
         if isinstance(event, StepFinished):
             state.steps.append(event.step)
+            state.call_ids.add(event.asked.call_id)  # also of turns that a compaction dropped
             if event.step.tool_result.error is not None:
                 state.errors.append(f"{event.step.tool_call.tool}: {event.step.tool_result.error}")
         elif isinstance(event, (ModelReplied, ModelFailed)):
