@@ -5,25 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.drive import run_sync
+from tests.support.fetching import Guard, fetch
 
-from looplet import Deny, MetricsHook, ToolCall, Usage, tool
+from looplet import MetricsHook, ToolCall, Usage
 from looplet.errors import RateLimited
 from looplet.events import CallFinished, ModelReplied
 from looplet.messages import Prompt, RawCall, Reply
 from looplet.types import ToolResult
-
-
-@tool
-def fetch(url: str) -> str:
-    """Fetch."""
-    if url == "bad":
-        raise OSError("no such page")
-    return "text"
-
-
-class Guard:
-    def pre_dispatch(self, state: object, log: object, tool_call: ToolCall, step: int) -> Deny | None:
-        return Deny("no") if tool_call.args.get("url") == "secret" else None
 
 
 def fetching(url: str) -> Reply:

@@ -37,7 +37,7 @@ def look_at(where: str = "here") -> ToolCall:
     return ToolCall("look", {"where": where})
 
 
-TOOLS = [look, find, save]
+TOOLS: list[Any] = [look, find, save]
 NOTE = "You are making no progress: "
 
 

@@ -7,27 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.drive import run_sync
+from tests.support.fetching import Guard, fetch
 
-from looplet import Capabilities, Deny, LoopConfig, MockLLMBackend, ToolCall, TracingHook, Usage, tool
+from looplet import Capabilities, LoopConfig, MockLLMBackend, ToolCall, TracingHook, Usage
 from looplet.errors import AuthError, RateLimited
 from looplet.events import RunFinished, RunResumed, RunStarted
 from looplet.messages import RawCall, Reply
 
 if TYPE_CHECKING:
     from looplet.hooks.tracing import Span
-
-
-@tool
-def fetch(url: str) -> str:
-    """Fetch."""
-    if url == "bad":
-        raise OSError("no such page")
-    return "text"
-
-
-class Guard:
-    def pre_dispatch(self, state: object, log: object, tool_call: ToolCall, step: int) -> Deny | None:
-        return Deny("no") if tool_call.args.get("url") == "secret" else None
 
 
 def fetching(url: str, call_id: str) -> Reply:
