@@ -103,7 +103,7 @@ class EvalHook:
         found = [self._judged(function, asked, run, step, final=final) for function, asked in self._evals]
         self.results += found
         against = [f"{each.name}: {_reason(each.result)}" for each in found if each.outcome in ("failed", "error")]
-        return Deny("; ".join(against)) if final and against and self.reject_below is not None else None
+        return Deny("; ".join(against)) if against and self.reject_below is not None else None
 
     def _live(self, state: Any, log: Sequence[Step], *, final: bool) -> RunResult:
         """The run as it would be if it ended here."""

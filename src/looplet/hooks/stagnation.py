@@ -117,7 +117,7 @@ def _is_empty(data: object) -> bool:
     for _ in range(_UNWRAPPINGS):
         if isinstance(data, dict) and len(data) == 1:
             data = next(iter(data.values()))
-    return data is not None and to_text(data, _RESULT_CHARS).strip() in _EMPTY_TEXTS
+    return to_text(data, _RESULT_CHARS).strip() in _EMPTY_TEXTS
 
 
 def _normal(text: str) -> str:

@@ -101,8 +101,6 @@ class Trigger:
             return strategy
         fixed = self._gauge.fixed(prompt)
         target = tokens / 2 if room is None else self.to * room
-        if prompt.overflowed:
-            target = min(target, tokens / 2)
         conversation = max(1, tokens - fixed)
         keep = min(1.0, max(0.0, (target - fixed) / conversation))
         chars_per_token = length(prompt.messages) / conversation

@@ -32,7 +32,7 @@ from looplet.hooks.summarize import record_of
 from looplet.hooks.threshold import Goal, length
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from tests.support.drive import Drive
 
@@ -146,6 +146,12 @@ def test_a_long_record_is_read_in_parts_and_the_parts_are_summarised() -> None:
     )
 
 
+def test_the_number_of_questions_is_bounded() -> None:
+    everything = conversation(*(turn(number, "x" * 2_900) for number in range(60)))
+    _, asked = settle(Summarize(keep=0, chunk_chars=1_000)(everything), "s" * 5_000)
+    assert 8 < len(asked) <= 12
+
+
 def test_a_question_that_is_too_long_is_asked_in_smaller_parts() -> None:
     asking: Any = Summarize(keep=0)(conversation(*(turn(number, "x" * 2_900) for number in range(4))))
     first = next(asking)
@@ -219,7 +225,7 @@ class SmallModel:
     name, no_sleep = "small", True
 
     def __init__(self, chars: int, steps: int) -> None:
-        self._script = iter([*[ToolCall("read")] * steps, DONE])
+        self.script: Iterator[Any] = iter([*[ToolCall("read")] * steps, DONE])
         self.chars = chars
         self.prompts: list[Prompt] = []
         self.mock = MockLLMBackend(self.answer)
@@ -234,7 +240,7 @@ class SmallModel:
         if len(str(prompt)) > self.chars:
             self.refused += 1
             return ContextOverflow("too long")
-        return next(self._script) if prompt.tools else "read much, found little"
+        return next(self.script) if prompt.tools else "read much, found little"
 
 
 @pytest.mark.parametrize("strategy", [Prune, Summarize, Truncate, lambda: compact_chain(Prune, Summarize, Truncate)])
@@ -252,6 +258,15 @@ def test_no_question_of_the_summariser_is_refused() -> None:
     questions = [prompt for prompt in llm.prompts if not prompt.tools]
     assert questions
     assert all(len(str(prompt)) <= 8_000 for prompt in questions)
+
+
+def test_a_known_window_bounds_the_questions_even_when_one_turn_is_many_windows_long() -> None:
+    llm = SmallModel(8_000, steps=1)
+    llm.script = iter([[ToolCall("read")] * 14, DONE])
+    hooks = [ThresholdCompactHook(Summarize(keep=0, chunk_chars=90_000), window=2_000)]
+    assert run_sync(llm, tools=[read], hooks=hooks, max_steps=40).stop_reason == "done"
+    assert llm.refused == 0
+    assert any(not prompt.tools for prompt in llm.prompts)
 
 
 def test_a_strategy_may_stand_in_the_hooks_by_itself(drive: Drive) -> None:

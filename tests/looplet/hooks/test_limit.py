@@ -86,10 +86,15 @@ def test_a_call_another_hook_refused_uses_nothing(drive: Drive) -> None:
     assert [step.tool_result.ok for step in result.steps] == [False, True, False, True]
 
 
-def test_no_request_is_made_once_the_tokens_are_used(drive: Drive) -> None:
-    llm = MockLLMBackend(lambda _prompt: spending(40))
+@pytest.mark.parametrize(("each", "requests"), [(40, 3), (50, 2)])
+def test_no_request_is_made_once_the_tokens_are_used(drive: Drive, each: int, requests: int) -> None:
+    llm = MockLLMBackend(lambda _prompt: spending(each))
     result = drive(llm, tools=[search], hooks=[LimitHook(tokens=100)], max_steps=9)
-    assert (result.stop_reason, result.usage.total_tokens, len(result.steps)) == ("token_limit", 120, 3)
+    assert (result.stop_reason, result.usage.total_tokens, len(result.steps)) == (
+        "token_limit",
+        each * requests,
+        requests,
+    )
 
 
 def test_the_last_reply_may_still_finish_the_run() -> None:

@@ -108,6 +108,12 @@ def test_a_strategy_that_cannot_help_is_not_asked_before_every_prompt() -> None:
     assert 1 <= len(asked) <= 4
 
 
+def test_too_long_for_the_provider_is_compacted_even_if_it_did_not_help_before() -> None:
+    hook, prompt = ThresholdCompactHook(window=10), Prompt("", (Message("user", "task " * 20),))
+    answers = [hook.pre_prompt(None, [], each, 1) for each in (prompt, prompt, prompt.replace(overflowed=True))]
+    assert [answer is not None for answer in answers] == [True, False, True]
+
+
 def test_when_the_provider_says_too_long_the_strategy_serves_too(drive: Drive) -> None:
     def task_and_last_turn(messages: Sequence[Message]) -> Sequence[Message]:
         return [messages[0], *messages[-2:]]
