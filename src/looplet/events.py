@@ -16,6 +16,13 @@ class Event(Record):
     """Base of all events."""
 
 
+class Checkpoint(Record):
+    """Where a run stands, for a journal to resume from: the conversation, and the rest as JSON-shaped `facts`."""
+
+    conversation: tuple[Message, ...]
+    facts: dict[str, Any]
+
+
 class RunStarted(Event):
     """First event. `settings` are the LoopConfig values that shape requests; `labels` say who asked for the run.
 
@@ -66,7 +73,7 @@ class ModelFailed(Event):
 
     `retry_in` is seconds until the next attempt, None for none.
 
-    `details` are the fields a replay needs to raise the same error again.
+    `details` are the fields a replay needs to raise the same error again. `checkpoint`: see StepFinished.
     """
 
     call: int
@@ -75,6 +82,7 @@ class ModelFailed(Event):
     error: str
     retry_in: float | None = None
     details: dict[str, Any] = {}
+    checkpoint: Checkpoint | None = None
 
 
 class CallStarted(Event):
@@ -98,13 +106,6 @@ class ToolProgress(Event):
 
     tool: str
     message: str
-
-
-class Checkpoint(Record):
-    """Where a run stands, for a journal to resume from: the conversation, and the rest as JSON-shaped `facts`."""
-
-    conversation: tuple[Message, ...]
-    facts: dict[str, Any]
 
 
 class StepFinished(Event):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from looplet._core.save import checkpoint
 from looplet.effects import call_model, emit
 from looplet.errors import BackendError, BackendTimeout, Cancelled, ConnectionFailed, MalformedReply
 from looplet.events import ModelCalled, ModelFailed, ModelReplied
@@ -52,10 +53,16 @@ def as_backend_error(error: Exception) -> BackendError | None:
 
 
 def failed(state: RunState, error: BackendError, retry_in: float | None) -> ModelFailed:
-    """The event of a failed request."""
+    """The event of a failed request. What was done about it is in its checkpoint."""
     assert state.last_prompt is not None, "a request failed, so one was sent"  # noqa: S101  # for the type checker
     return ModelFailed(
-        state.call_number, state.last_prompt, type(error).__name__, str(error), retry_in, details_of(error)
+        call=state.call_number,
+        prompt=state.last_prompt,
+        kind=type(error).__name__,
+        error=str(error),
+        retry_in=retry_in,
+        details=details_of(error),
+        checkpoint=checkpoint(state),
     )
 
 

@@ -86,10 +86,12 @@ def settle(state: RunState) -> None:
 
 def answer_without_tools(state: RunState) -> Flow[None]:
     """At the step cap: one more request, without tools, for the best answer so far. The stop reason stays."""
-    settle(state)
-    say(state, _LAST_QUESTION)
-    state.tools_off, state.stop = True, None
-    state.attempts = Attempts(state.config)
+    if not state.tools_off:  # else a resumed run has come this far before
+        settle(state)
+        say(state, _LAST_QUESTION)
+        state.tools_off = True
+    state.stop = None
+    state.attempts = state.attempts or Attempts(state.config)
     reply = (state.restored and state.restored.reply) or (yield from request(state))
     state.attempts = None
     state.stop = "max_steps"

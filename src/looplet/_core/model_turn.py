@@ -148,19 +148,19 @@ def mend(state: RunState, error: BackendError) -> Flow[None]:
     wait = None
     if remedy and state.attempts.take(remedy):
         wait = delay(error, state.attempts.used("retry"), state.run_id) if remedy == "retry" else 0.0
-    yield from emit(failed(state, error, wait))
     if wait is None or remedy is None:
         state.end("parse_error" if remedy == "repair" else "llm_error", f"{type(error).__name__}: {error}")
-    elif remedy == "retry":
-        yield from sleep(wait)
     elif remedy == "text_mode":
         state.tools_refused = True
     elif isinstance(error, MalformedReply):
-        state.conversation.append(Message("assistant", error.text if error.text.strip() else "(unreadable reply)"))
+        written = error.text if error.text.strip() else "(unreadable reply)"
+        state.conversation.append(Message("assistant", written))
         say(state, f"Your last reply could not be read: {error}")
     elif remedy == "compact":
         state.overflowed = True  # shape_prompt compacts before the next attempt
-    yield from save(state)
+    yield from emit(failed(state, error, wait))
+    if remedy == "retry" and wait is not None:
+        yield from sleep(wait)
 
 
 def remedy_for(error: BackendError, state: RunState) -> Remedy | None:

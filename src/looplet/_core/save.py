@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from looplet.messages import Reply
     from looplet.state import RunState
 
-_COUNTERS = ("unsent", "turn", "id_count", "free_steps", "text_mode", "tools_refused", "overflowed", "executed")
+_COUNTERS = (
+    "unsent",
+    "turn",
+    "id_count",
+    "free_steps",
+    "text_mode",
+    "tools_refused",
+    "overflowed",
+    "executed",
+    "tools_off",
+)
 # A run that ended so may go on later; its unexecuted calls stay open in the journal.
 RESUMABLE = frozenset({"closed", "cancelled", "error", "llm_error", "waiting_for_approval"})
 INTERRUPTED = (
@@ -50,13 +60,14 @@ def checkpoint(state: RunState) -> Checkpoint | None:
     """Where the run stands; None when no journal keeps checkpoints."""
     if not state.hooks.checkpoints:
         return None
+    ended = "max_steps" if state.tools_off else state.stop  # its last question is asked after the run has stopped
     facts: dict[str, Any] = {name: getattr(state, name) for name in _COUNTERS}
     facts |= {
         "usage": state.usage.to_dict(),
         "spent": state.spent.to_dict(),
         "attempts": state.attempts and state.attempts.to_dict(),
         "pending": state.pending_approval and state.pending_approval.to_dict(),
-        "ended": None if state.stop is None else {"reason": state.stop, "errors": list(state.errors)},
+        "ended": ended and {"reason": ended, "errors": list(state.errors)},
         "unanswered": [
             {"call": each.call.to_dict(), "native": each.native, "problem": each.problem} for each in state.unanswered
         ],
@@ -82,7 +93,8 @@ def restore(state: RunState, history: Sequence[Event], approval: Any) -> None:
     state.conversation = list(saved.conversation)
     state.call_ids = {call.call_id for message in saved.conversation for call in message.tool_calls}
     state.usage, state.spent = Usage.from_dict(facts["usage"]), Usage.from_dict(facts["spent"])
-    state.attempts = None if facts["attempts"] is None else Attempts(state.config, facts["attempts"])
+    if facts["attempts"] is not None and facts["ended"] is None:  # one that had failed gets its attempts anew
+        state.attempts = Attempts(state.config, facts["attempts"])
     state.pending_approval = None if facts["pending"] is None else ToolCall.from_dict(facts["pending"])
     state.unanswered = [
         ParsedCall(ToolCall.from_dict(each["call"]), each["native"], each["problem"]) for each in facts["unanswered"]
@@ -129,7 +141,7 @@ def is_open(state: RunState, step: int, event: CallStarted) -> bool:
 
 
 def checkpoint_of(event: Event) -> Checkpoint | None:
-    return event.checkpoint if isinstance(event, (Saved, StepFinished)) else None
+    return event.checkpoint if isinstance(event, (ModelFailed, Saved, StepFinished)) else None
 
 
 def recovered(state: RunState, asked: Decided) -> Decided | None:

@@ -149,6 +149,7 @@ class Packer:
             "error": self._text(event.error),
             "retry_in": event.retry_in,
             "details": self._value(event.details),
+            **self._kept(event),
         }
 
     def _prompt(self, prompt: Prompt) -> dict[str, Any]:
@@ -219,9 +220,12 @@ class Packer:
         spent, self._spent = self._spent, Usage()
         if step.usage != spent:
             record["usage"] = _usage(step.usage)
-        if event.checkpoint is not None and self._checkpoints:
-            record["checkpoint"] = self._checkpoint(event.checkpoint)
-        return record
+        return record | self._kept(event)
+
+    def _kept(self, event: StepFinished | ModelFailed) -> dict[str, Any]:
+        if event.checkpoint is None or not self._checkpoints:
+            return {}
+        return {"checkpoint": self._checkpoint(event.checkpoint)}
 
     def _checkpoint(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """The conversation against the one of the checkpoint before, like a prompt."""

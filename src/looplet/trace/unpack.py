@@ -68,7 +68,8 @@ class Unpacker:
         return ModelReplied(record["call"], prompt, reply, record.get("duration_ms", 0.0))
 
     def _model_failed(self, record: dict[str, Any]) -> ModelFailed:
-        return known(ModelFailed, record | {"prompt": self._prompt(record)})
+        prompt = self._prompt(record)
+        return known(ModelFailed, record | {"prompt": prompt, "checkpoint": self._kept(record)})
 
     def _prompt(self, record: dict[str, Any]) -> Prompt:
         last, delta = self._sent, record["prompt"]
@@ -119,7 +120,10 @@ class Unpacker:
         self._spent = Usage()
         self._asked[number] = asked.call_id
         step = Step(number, call, said["result"], prompt, usage)
-        return StepFinished(step, asked, record["call"], self._checkpoint(record) if "checkpoint" in record else None)
+        return StepFinished(step, asked, record["call"], self._kept(record))
+
+    def _kept(self, record: dict[str, Any]) -> Checkpoint | None:
+        return self._checkpoint(record) if "checkpoint" in record else None
 
     def _checkpoint(self, record: dict[str, Any]) -> Checkpoint:
         delta = record["checkpoint"]
