@@ -121,6 +121,40 @@ def test_a_worker_killed_while_it_collects_has_run_nothing(pytester: pytest.Pyte
     assert sorted(executions(pytester)) == TASKS
 
 
+def test_items_given_to_a_worker_that_is_already_dead_are_given_to_others(pytester: pytest.Pytester) -> None:
+    """Xdist distributes items before it hears of the death; sending them ended the session once."""
+    conftest = """
+    import os, signal, time
+    import pytest
+    from shop import LOG, note
+    nodes = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(session):
+        if getattr(session.config, "workerinput", {}).get("workerid") == "gw0":
+            while not LOG.read_text():
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return (yield)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodeready(node):
+        nodes[node.gateway.id] = node
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(node):
+        if node.gateway.id == "gw1":
+            note("distributing")
+            while not nodes["gw0"].shutting_down:
+                time.sleep(0.001)
+    """
+    write_suite(pytester, MANY, shop=SHOP + "\n    LOG.touch()\n", conftest=conftest)
+    result = pytester.runpytest_subprocess("-n", "2")
+    result.assert_outcomes(passed=2 * len(ORDERS) - 1, failed=1)
+    assert "worker 'gw0' crashed while running" in result.stdout.str()
+    assert sorted(executions(pytester)[1:]) == TASKS
+
+
 def test_a_worker_killed_by_an_eval_has_nothing_run_again(pytester: pytest.Pytester) -> None:
     evals = MANY.replace("assert run.output", "from conftest import die_once; die_once()\n        assert run.output")
     write_suite(pytester, evals, conftest=ONCE)
@@ -134,16 +168,24 @@ def test_no_run_begins_before_every_worker_has_collected(pytester: pytest.Pytest
     """Xdist cannot cope with a worker that dies while it waits for the collection of another."""
     conftest = """
     import time
+    from pytest_looplet.store import FileStore
     from shop import LOG, note
+    wait = FileStore.wait_for_schedule
+
+    def noted_wait(store):
+        note("waiting")
+        wait(store)
+
+    FileStore.wait_for_schedule = noted_wait
 
     def pytest_collection_modifyitems(config):
-        me = config.workerinput["workerid"]
-        while me == "gw1" and "gw0 collected" not in LOG.read_text():
-            time.sleep(0.001)
-        note(f"{me} collected")
+        if config.workerinput["workerid"] == "gw1":
+            while LOG.read_text() in ("", "collected\\n"):
+                time.sleep(0.001)
+        note("collected")
     """
     write_suite(pytester, MANY, shop=SHOP + "\n    LOG.touch()\n", conftest=conftest)
     pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=2 * len(ORDERS))
     noted = executions(pytester)
-    assert noted[:2] == ["gw0 collected", "gw1 collected"]
-    assert sorted(noted[2:]) == TASKS
+    assert noted[:3] == ["collected", "waiting", "collected"]
+    assert sorted(noted[3:]) == [*TASKS, "waiting"]
