@@ -70,7 +70,7 @@ def bind(
     chat_is_async = bool(getattr(model, "is_async", False))
     if chat_is_async and not allow_async:
         raise TypeError(f"{type(asked.llm).__name__} is async; use async_composable_loop, or its sync form")
-    tools = as_tools(asked.tools, config.done_tool)
+    tools = as_tools(asked.tools, config.done_tool, config.output_schema)
     view = asked.state if asked.state is not None else DefaultState()
     check_view(view)
     hooks = bind_hooks(given, allow_async=allow_async)

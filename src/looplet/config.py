@@ -31,6 +31,8 @@ class LoopConfig(Record):
     tool_timeout_s  a call that takes longer is abandoned and told to the model; ToolSpec(timeout_s=) goes first
     context_window  size of the model's window in tokens, when the backend does not know it
     cancel_token    a CancelToken: ends the run, or one call, from outside
+    output_schema   JSON Schema of the output: the supplied done tool takes an answer of this form, checked like any
+                    arguments; an object schema becomes the tool's parameters
     final_answer    at the step cap, ask once more, without tools, for the best answer so far
     """
 
@@ -51,6 +53,7 @@ class LoopConfig(Record):
     tool_timeout_s: float | None = None
     context_window: int | None = None
     cancel_token: CancelToken | None = None
+    output_schema: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, with ValueError or TypeError."""
@@ -77,6 +80,8 @@ class LoopConfig(Record):
         whole("LoopConfig(context_window=...)", self.context_window, least=1, optional=True)
         if self.cancel_token is not None and not hasattr(self.cancel_token, "covers"):
             raise TypeError(f"LoopConfig(cancel_token={self.cancel_token!r}): give a CancelToken()")
+        if self.output_schema is not None and not isinstance(self.output_schema, dict):
+            raise TypeError(f"LoopConfig(output_schema=...) is a JSON Schema, not {type(self.output_schema).__name__}")
         _number("tool_timeout_s", self.tool_timeout_s, zero=False)
         _number("llm_timeout_s", self.llm_timeout_s, zero=False)
 

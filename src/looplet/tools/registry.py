@@ -82,23 +82,31 @@ class BaseToolRegistry:
 
 
 def as_tools(
-    tools: BaseToolRegistry | Sequence[ToolSpec | Callable[..., Any]] | None, done_tool: str
+    tools: BaseToolRegistry | Sequence[ToolSpec | Callable[..., Any]] | None,
+    done_tool: str,
+    output_schema: dict[str, Any] | None = None,
 ) -> dict[str, ToolSpec]:
-    """The tools of a run by name, with the tool that finishes it supplied when it is missing."""
+    """The tools of a run by name: those given, and a done tool when none of them is it.
+
+    With `output_schema` the supplied done tool takes an answer of that form and returns it.
+    """
     registry = BaseToolRegistry()
     for item in _items(tools):
         registry.register(item)
     if done_tool not in registry:
-        registry.register(
-            ToolSpec(
-                done_tool,
-                "Finish the task. Give the complete final answer.",
-                {"answer": "str"},
-                lambda *, answer: answer,
-                idempotent=True,
-            )
-        )
+        registry.register(supplied_done(done_tool, output_schema))
+    elif output_schema is not None:
+        raise ValueError(f"LoopConfig(output_schema=...) is for the supplied done tool; yours is {done_tool!r} itself")
     return {spec.name: spec for spec in registry}
+
+
+def supplied_done(name: str, output_schema: dict[str, Any] | None) -> ToolSpec:
+    """The tool that completes a run when the user gave none."""
+    description = "Finish the task. Give the complete final answer."
+    if output_schema is not None and output_schema.get("type") == "object":
+        return ToolSpec(name, description, output_schema, lambda **answer: answer, idempotent=True)
+    schema = {"answer": output_schema or "str"}
+    return ToolSpec(name, description, schema, lambda *, answer: answer, idempotent=True)
 
 
 def as_spec(item: object) -> ToolSpec:
