@@ -119,7 +119,12 @@ class ThresholdCompactHook:
     """
 
     def __init__(
-        self, strategy: CompactStrategy | None = None, *, at: float = _AT, to: float = _TO, window: int | None = None
+        self,
+        strategy: CompactStrategy | type[Any] | None = None,
+        *,
+        at: float = _AT,
+        to: float = _TO,
+        window: int | None = None,
     ) -> None:
         a_share("ThresholdCompactHook(at=...)", at)
         a_share("ThresholdCompactHook(to=...)", to)
@@ -134,7 +139,7 @@ class ThresholdCompactHook:
         return self._strategy
 
     @strategy.setter
-    def strategy(self, strategy: CompactStrategy | None) -> None:
+    def strategy(self, strategy: CompactStrategy | type[Any] | None) -> None:
         self._strategy = None if strategy is None else made(strategy, "ThresholdCompactHook(strategy=...)")
 
     @property

@@ -92,8 +92,10 @@ def test_the_strategy_may_be_exchanged_between_two_steps() -> None:
 
 
 def test_a_class_is_made_an_instance() -> None:
-    hook = ThresholdCompactHook(Prune)  # type: ignore[arg-type]  # works all the same
+    hook = ThresholdCompactHook(Prune)
     assert isinstance(hook.strategy, Prune)
+    hook.strategy = Truncate
+    assert isinstance(hook.strategy, Truncate)
 
 
 def test_a_strategy_that_cannot_help_is_not_asked_before_every_prompt() -> None:
