@@ -1,4 +1,4 @@
-"""Models: the OpenAI-compatible backend, the scripted one, and the adapter that accepts yours."""
+"""Models: OpenAI-compatible servers, Anthropic, several in a row, the scripted one, and the adapter for yours."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from looplet.backends.adapter import adapt
+    from looplet.backends.anthropic import AnthropicBackend
+    from looplet.backends.fallback import FallbackBackend
     from looplet.backends.mock import MockLLMBackend
     from looplet.backends.openai import OpenAIBackend
 
 __all__ = [
+    "AnthropicBackend",
+    "FallbackBackend",
     "MockLLMBackend",
     "OpenAIBackend",
     "adapt",
 ]
 
 _HOME = {
+    "AnthropicBackend": "anthropic",
+    "FallbackBackend": "fallback",
     "MockLLMBackend": "mock",
     "OpenAIBackend": "openai",
     "adapt": "adapter",

@@ -15,7 +15,7 @@ from looplet.backends.openai_server import OPENAI, UNKNOWN, ask_server, model_id
 from looplet.backends.openai_stream import CompletionAssembly
 from looplet.backends.openai_transport import HttpTransport, SdkTransport
 from looplet.backends.openai_wire import openai_tool, reply_format
-from looplet.backends.provider_errors import Asked, as_error, read_complaint
+from looplet.backends.provider_errors import Asked, as_error, read_complaint, with_served
 from looplet.backends.sdk import is_async_client
 from looplet.backends.streaming import StreamedAnswer, show_whole
 from looplet.errors import AuthError, BackendError, ToolsUnsupported, UnknownModel
@@ -36,7 +36,6 @@ _OPENAI_URL = "https://api.openai.com/v1"
 _TIMEOUT_S = 600.0  # a local server loads the model during the first request
 _LIST_S = 3.0
 _PROBES = 3
-_SHOWN_MODELS = 10
 _OLLAMA_LINE = "OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2"
 
 
@@ -200,9 +199,7 @@ class OpenAIBackend:
             served = model_ids((yield self._transport.get("/v1/models", _LIST_S)))
         except BackendError:
             served = []
-        more = " ..." if len(served) > _SHOWN_MODELS else ""
-        text = f"{error}; it serves: {', '.join(served[:_SHOWN_MODELS])}{more}" if served else str(error)
-        return UnknownModel(text, status=error.status, request_id=error.request_id)
+        return with_served(error, served)
 
     def _asked(self) -> Asked:
         return Asked(self.base_url, self.model)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _REFUSED = re.compile(
     r"unsupported|not support|n't support|unrecognized|unknown|unexpected|not permitted|not allowed|forbidden"
-    r"|unavailable|deprecated"
+    r"|unavailable|deprecated|removed|no longer"
 )
 _SCHEMA = re.compile(r"response_format|json.?schema|grammar")
 _LIMITS = ("max_tokens", "max_completion_tokens")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
-from looplet.backends.http import HttpAnswer, HttpClient
+from looplet.backends.http import HttpClient
 from looplet.backends.openai_body import BodyEncoder
 from looplet.backends.openai_wire import openai_messages
-from looplet.backends.sdk import AsyncSdkClient, SdkClient, is_async_client
+from looplet.backends.sdk import sdk_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from looplet.backends.http import HttpAnswer
     from looplet.messages import Prompt
-
-_STREAMING = ("stream", "stream_options")
 
 
 class Transport(Protocol):
@@ -77,8 +75,7 @@ class SdkTransport:
     """The user's `openai` client, or one of ours."""
 
     def __init__(self, client: Any, base_url: str) -> None:  # Any: `openai` is not a dependency
-        kind = AsyncSdkClient if is_async_client(client) else SdkClient
-        self._sdk = kind(client, "openai", base_url)
+        self._sdk = sdk_client(client, "openai", base_url)
         self._completions = self._sdk.client.chat.completions
         self._base_url = base_url
 
@@ -101,11 +98,6 @@ class SdkTransport:
         more = {name: value for name, value in parameters.items() if name != "model"}
         request: dict[str, Any] = {"model": parameters["model"], "messages": openai_messages(prompt)}
         request["extra_body"] = more  # what the SDK's own signature does not know passes too
-        if not hasattr(self._completions, "with_raw_response"):  # a hand-made client: it need not stream
-            if timeout_s is not None:
-                request["timeout"] = timeout_s
-            request["extra_body"] = {name: value for name, value in more.items() if name not in _STREAMING}
-            return HttpAnswer(200, {}, json.dumps(self._completions.create(**request), default=_as_dict).encode())
         return self._sdk.create(self._completions, request, timeout_s, on_data)
 
     def get(self, path: str, timeout_s: float) -> HttpAnswer:
@@ -118,7 +110,3 @@ class SdkTransport:
 def server_root(base_url: str) -> str:
     """The base URL without its /v1: where a server's own endpoints are."""
     return base_url.rstrip("/").removesuffix("/v1")
-
-
-def _as_dict(value: Any) -> Any:
-    return value.model_dump() if hasattr(value, "model_dump") else vars(value)

@@ -26,6 +26,7 @@ from looplet.errors import (
 if TYPE_CHECKING:
     from looplet.backends.http import HttpAnswer
 
+_SHOWN_MODELS = 10
 _SHOWN = 500  # characters of a server's message; some answer with whole pages
 
 
@@ -76,7 +77,9 @@ _KINDS: tuple[tuple[type[BackendError], re.Pattern[str]], ...] = (
     ),
     (
         UnknownModel,
-        re.compile(r"model_not_found|unknown_model|model .{0,200}(not found|does not exist|not exist)"),
+        re.compile(
+            r"model_not_found|unknown_model|model .{0,200}(not found|does not exist|not exist)|not_found_error model:"
+        ),
     ),
 )
 _BY_STATUS: dict[int, type[BackendError]] = {
@@ -132,6 +135,13 @@ def as_error(complaint: Complaint, answer: HttpAnswer, asked: Asked) -> BackendE
         request_id=request_id,
         retriable=True if complaint.status == 409 else None,
     )
+
+
+def with_served(error: BackendError, served: list[str]) -> UnknownModel:
+    """The error for an unknown model, naming those the server has, if it says."""
+    more = " ..." if len(served) > _SHOWN_MODELS else ""
+    text = f"{error}; it serves: {', '.join(served[:_SHOWN_MODELS])}{more}" if served else str(error)
+    return UnknownModel(text, status=error.status, request_id=error.request_id)
 
 
 def unreadable(answer: HttpAnswer, asked: Asked) -> BackendError:
