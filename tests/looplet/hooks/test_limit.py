@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.support.drive import run_sync
 
 from looplet import (
+    CheckpointHook,
     Deny,
     HookError,
     LimitHook,
@@ -19,6 +20,7 @@ from looplet import (
     Reply,
     ToolCall,
     Usage,
+    composable_loop,
     tool,
 )
 from looplet.events import CallStarted, RunResumed
@@ -26,6 +28,8 @@ from looplet.messages import RawCall
 from looplet.types import ErrorKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.drive import Drive
 
 
@@ -188,6 +192,17 @@ def test_a_resumed_run_has_used_what_it_used_before() -> None:
     hook.on_event(RunResumed("id", 1, (CallStarted(1, asked, asked),)))
     assert isinstance(hook.pre_dispatch(None, [], asked.replace(call_id="call_2"), 2), Deny)
     assert hook.pre_dispatch(None, [], ToolCall("other"), 2) is None
+
+
+def test_the_limits_of_a_checkpointed_run_hold_after_resuming(tmp_path: Path) -> None:
+    def hooks() -> list[object]:
+        return [CheckpointHook(tmp_path / "run"), LimitHook(calls={"search": 3})]
+
+    for step in composable_loop(MockLLMBackend([SEARCH] * 3), "x", [search], hooks=hooks()):
+        if step.number == 2:
+            break
+    result = run_sync([SEARCH, SEARCH, DONE], task="x", tools=[search], hooks=hooks(), resume=tmp_path / "run")
+    assert [step.tool_result.ok for step in result.steps] == [True, True, True, False, True]
 
 
 def test_a_limit_for_a_tool_that_is_not_there_is_an_error() -> None:
