@@ -23,6 +23,7 @@ from pytest_looplet.declare import wanted_arguments
 from pytest_looplet.output import Output, belonging_to
 from pytest_looplet.recordings import record_command, recording_dir, replace_recording, traces_in
 from pytest_looplet.store import Outcome
+from pytest_looplet.workpaths import WorkdirReplay, WorkdirSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +54,10 @@ class Job:
     @property
     def workdir(self) -> Path:
         return self.root / ".looplet" / "work" / self.name
+
+    @property
+    def has_workdir(self) -> bool:
+        return self.cell.agent is not None and "workdir" in wanted_arguments(self.cell.agent)
 
 
 class InFlight:
@@ -91,7 +96,9 @@ def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
     llm = _llm(job, outcome)
     partial_trace = job.trace.with_name(f"{job.name}.partial")
     shutil.rmtree(partial_trace, ignore_errors=True)  # of an attempt that ended its process
-    capture = Capture(partial(_hooks, partial_trace, in_flight), _labels(job))
+    workdir = job.workdir if job.has_workdir else None
+    # an agent can reach what is bound here: nothing that leads to the case
+    capture = Capture(partial(_hooks, partial_trace, workdir, in_flight), _labels(job))
     try:
         with capturing(capture):
             value = _call(job, llm)
@@ -119,8 +126,9 @@ def _close(run: Any) -> None:
         run.close()
 
 
-def _hooks(folder: Path, in_flight: InFlight, number: int) -> Sequence[object]:
-    return (in_flight, ProvenanceSink(folder / f"run_{number}", redact=True))
+def _hooks(folder: Path, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
+    path = folder / f"run_{number}"
+    return (in_flight, WorkdirSink(path, workdir) if workdir else ProvenanceSink(path, redact=True))
 
 
 def _labels(job: Job) -> dict[str, str]:
@@ -137,6 +145,8 @@ def _llm(job: Job, outcome: Outcome) -> Any:
     if cell.backend == "replay":
         recording = recording_dir(cell)
         if traces_in(recording):
+            if job.has_workdir:
+                return WorkdirReplay(recording, job.workdir)
             return ReplayBackend(recording, on_miss="stale")
         if cell.case.script is None:
             raise RunError(f"no recording of case {cell.case.id!r}; record it: {record_command(cell, job.root)}")
@@ -185,7 +195,7 @@ async def _followed(value: Any) -> Any:
 
 
 def _workdir(job: Job) -> Path:
-    """A fresh directory. Its path depends on the case only, so that a recording's prompts may name it."""
+    """A fresh directory. A recording's prompts may name it: see `workpaths`."""
     shutil.rmtree(job.workdir, ignore_errors=True)
     files = job.cell.case.files
     if isinstance(files, (str, Path)):

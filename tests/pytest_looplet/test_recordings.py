@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,9 @@ def test_a_changed_agent_is_scored_named_and_fails_the_session(
     result = pytester.runpytest_subprocess(*workers)
     result.assert_outcomes(passed=6, failed=3)
     assert result.ret == 1
+    shares = [int(share) for share in re.findall(r"\[ *(\d+)%\]", result.stdout.str())]
+    assert shares
+    assert max(shares) == 100
     stale = [line for line in summary_of(result) if line.startswith("stale: ")]
     assert len(stale) == 3
     assert stale[0].startswith("stale: evals/eval_shop.py::recording[agent/refund-17]: request 1: tools[0].description")
