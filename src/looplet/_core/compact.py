@@ -6,12 +6,13 @@ from types import GeneratorType
 from typing import TYPE_CHECKING
 
 from looplet._core.exchange import exchange, failed
+from looplet._core.prompt import settings
 from looplet._core.save import save
 from looplet._core.to_text import to_text
 from looplet.effects import emit
 from looplet.errors import BackendError, HookError
 from looplet.events import Compacted
-from looplet.messages import Message
+from looplet.messages import Message, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -58,7 +59,7 @@ def converse(state: RunState, asking: Generator[Prompt, Reply, Sequence[Message]
         prompt = next(asking)
         while True:
             try:
-                reply = yield from exchange(state, prompt)
+                reply = yield from exchange(state, with_settings(state, prompt))
             except BackendError as error:
                 yield from emit(failed(state, error, None))
                 prompt = asking.throw(error)
@@ -69,6 +70,11 @@ def converse(state: RunState, asking: Generator[Prompt, Reply, Sequence[Message]
         return messages
     except BackendError:
         return state.conversation
+
+
+def with_settings(state: RunState, prompt: Prompt) -> Prompt:
+    """A question without settings of its own is asked with the run's."""
+    return prompt if prompt.settings != Settings() else prompt.replace(settings=settings(state.config))
 
 
 def what_is_wrong(before: list[Message], after: list[Message]) -> str | None:

@@ -41,7 +41,7 @@ class Strategy:
     def on_event(self, event: Event) -> None:
         self._trigger.watch(event)
 
-    def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Compact | None:  # noqa: ARG002  # hook form
+    def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Compact | None:
         return self._trigger.answer(ctx, self)
 
 
@@ -55,7 +55,7 @@ class Prune(Strategy):
         self.keep = keep
         self.chars = chars
 
-    def shorten(self, messages: Sequence[Message], goal: Goal) -> list[Message]:  # noqa: ARG002  # all old results at once: every cut costs the provider's cache
+    def shorten(self, messages: Sequence[Message], goal: Goal) -> list[Message]:
         head, turns = split(messages)
         old = max(0, len(turns) - self.keep)
         pruned = [self._pruned(message) for turn in turns[:old] for message in turn]

@@ -93,7 +93,7 @@ class EvalHook:
                 for past in event.history:
                     self._learn(past)
 
-    def check_done(self, state: Any, log: Sequence[Step], ctx: Any, step: int) -> Deny | None:  # noqa: ARG002  # hook form
+    def check_done(self, state: Any, log: Sequence[Step], ctx: Any, step: int) -> Deny | None:
         latest = log[-1]
         final = latest.tool_call.tool == self._done_tool and latest.tool_result.ok
         if not final and not (self.every and step % self.every == 0):

@@ -108,7 +108,7 @@ class LimitHook:
         notes += ["Come to an end with what is left."] * ending
         return InjectContext(" ".join(notes)) if notes else None
 
-    def pre_dispatch(self, state: Any, log: Sequence[Step], tool_call: ToolCall, step: int) -> Stop | Deny | None:  # noqa: ARG002  # hook form
+    def pre_dispatch(self, state: Any, log: Sequence[Step], tool_call: ToolCall, step: int) -> Stop | Deny | None:
         if tool_call.tool != self._done_tool and self.seconds is not None and self._elapsed() >= self.seconds:
             return Stop("time_limit")
         limit = self.calls.get(tool_call.tool)

@@ -70,7 +70,7 @@ class PermissionHook:
             self._done_tool = event.settings.get("done_tool", "done")
             self._defaults |= {tool.name: _defaults(tool.parameters) for tool in event.tools}
 
-    def pre_dispatch(self, state: Any, log: Any, tool_call: ToolCall, step: int) -> Any:  # noqa: ARG002  # hook form
+    def pre_dispatch(self, state: Any, log: Any, tool_call: ToolCall, step: int) -> Any:
         decision, reason = self._decide(tool_call)
         if decision == "allow":
             return None

@@ -40,7 +40,7 @@ class ContextPressureHook:
     def on_event(self, event: Event) -> None:
         self._gauge.watch(event)
 
-    def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> InjectContext | None:  # noqa: ARG002  # hook form
+    def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> InjectContext | None:
         room = self._gauge.room(ctx)
         self.share = None if room is None else self._gauge.tokens(ctx) / room
         if self.share is None or self.share < self.at:

@@ -68,7 +68,7 @@ class StagnationHook:
         if isinstance(event, (RunStarted, RunResumed)):
             self._forget()
 
-    def pre_prompt(self, state: Any, log: Sequence[Step], ctx: Prompt, step: int) -> InjectContext | Stop | None:  # noqa: ARG002  # hook form
+    def pre_prompt(self, state: Any, log: Sequence[Step], ctx: Prompt, step: int) -> InjectContext | Stop | None:
         self._one_run.check()
         if len(log) < self._read:  # a preview, which announces no run
             self._forget()

@@ -154,7 +154,7 @@ class ThresholdCompactHook:
     def on_event(self, event: Event) -> None:
         self._trigger.watch(event)
 
-    def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Compact | None:  # noqa: ARG002  # hook form
+    def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Compact | None:
         return self._trigger.answer(ctx, self._strategy)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.drive import run_sync
 
-from looplet import Compact, Message, MockLLMBackend, Prompt, Reply, ToolCall, tool
+from looplet import Compact, LoopConfig, Message, MockLLMBackend, Prompt, Reply, ToolCall, tool
 from looplet._core.compact import shorter, size
 from looplet.backends.openai_wire import openai_message
 from looplet.backends.request_check import RequestCheck
@@ -134,3 +134,13 @@ def test_when_the_provider_says_too_long_the_hooks_strategy_is_used(drive: Drive
     llm = MockLLMBackend([*CALLS, ContextOverflow("too long"), DONE])
     assert drive(llm, tools=[echo], hooks=[OnOverflow()]).stop_reason == "done"
     assert len(llm.prompts[-1].messages) == 3
+
+
+def test_a_strategys_question_is_asked_with_the_runs_settings(drive: Drive) -> None:
+    def summary(messages: Sequence[Message]) -> Generator[Prompt, Reply, list[Message]]:
+        yield Prompt("Summarise.", tuple(messages[:1]))
+        return [messages[0], *messages[-2:]]
+
+    llm = MockLLMBackend([*CALLS[:2], "a summary", DONE])
+    drive(llm, tools=[echo], hooks=[Using(summary)], config=LoopConfig(temperature=0.5, extra={"seed": 1}))
+    assert [(prompt.settings.temperature, prompt.settings.extra) for prompt in llm.prompts] == [(0.5, {"seed": 1})] * 4
