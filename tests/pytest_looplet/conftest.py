@@ -1,4 +1,6 @@
-"""Every inner session starts from the same ini file and without the variables that choose a backend."""
+"""Every inner session starts from the same ini file, without the variables that choose a backend and without plugins
+that have no part in the test: loading those takes a third of a session.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,14 @@ import os
 
 import pytest
 from tests.support.plugin_files import INI
+
+_NOT_NEEDED = "-p no:syrupy -p no:anyio -p no:hypothesispytest"
+
+
+@pytest.fixture
+def every_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load the other plugins in inner sessions, too."""
+    monkeypatch.delenv("PYTEST_ADDOPTS")
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +26,4 @@ def _same_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if "pytester" in request.fixturenames:
         pytester: pytest.Pytester = request.getfixturevalue("pytester")
         pytester.makeini(INI)
+        monkeypatch.setenv("PYTEST_ADDOPTS", _NOT_NEEDED)

@@ -117,6 +117,7 @@ def test_each_failure_prints_how_to_look_at_its_trace(pytester: pytest.Pytester)
     assert "agent on Refund order 17" in result.stdout.str(), "what the run printed stands with the failure"
 
 
+@pytest.mark.usefixtures("every_plugin")
 @pytest.mark.parametrize("plugin", ["none", "strict", "auto", "anyio"])
 def test_async_evals_run_with_and_without_an_async_plugin(pytester: pytest.Pytester, plugin: str) -> None:
     body = """
@@ -149,6 +150,7 @@ def test_terminal_escapes_in_messages_are_made_visible(pytester: pytest.Pytester
     assert not any("\x1b" in line for line in summary_of(result))
 
 
+@pytest.mark.usefixtures("every_plugin")
 def test_hypothesis_may_drive_an_eval(pytester: pytest.Pytester) -> None:
     body = """
     from hypothesis import HealthCheck, given, settings, strategies as st

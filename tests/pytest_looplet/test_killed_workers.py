@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.plugin_files import EVALS, SHOP, executions, summary_of, write_suite
+from tests.support.plugin_files import EVALS, SHOP, executions, write_suite
 
 ORDERS = tuple(range(20, 32))
 TASKS = [f"Refund order {order}" for order in ORDERS]
@@ -43,7 +43,7 @@ def _killing(*orders: str, times: int = 1, before: str = "pass") -> str:
 
 
 def _check(pytester: pytest.Pytester, result: pytest.RunResult, deaths: int = 1) -> None:
-    """Every eval is accounted for, and each death is an error of at most one eval that was not called."""
+    """Every eval is accounted for, and each death is an error of at most one (which loadscope then calls again)."""
     outcomes = result.parseoutcomes()
     assert "INTERNALERROR" not in result.stdout.str()
     assert outcomes.get("failed", 0) == 0, "the blamed item is an error, not a failure"
@@ -51,7 +51,7 @@ def _check(pytester: pytest.Pytester, result: pytest.RunResult, deaths: int = 1)
     assert 2 * len(ORDERS) - outcomes.get("errors", 0) <= outcomes["passed"] <= 2 * len(ORDERS)
     assert result.ret == bool(outcomes.get("errors"))
     if outcomes.get("errors"):
-        assert "worker died in phase 1" in "\n".join(summary_of(result))
+        assert "worker died in phase 1" in result.stdout.str()
     assert len(list((pytester.path / ".looplet/runs").iterdir())) == len(ORDERS)
 
 

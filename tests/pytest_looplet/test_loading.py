@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from tests.support.plugin_files import write_suite
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytest.Pytester) -> None:
@@ -28,6 +24,7 @@ def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytes
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("every_plugin")
 def test_a_suite_without_evals_prints_nothing_of_ours(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_plain="def test_plain(): pass")
     result = pytester.runpytest("-p", "no:cacheprovider")

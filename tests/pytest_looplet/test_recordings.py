@@ -15,9 +15,15 @@ EVALS_WITHOUT_SCRIPT = EVALS.replace(', "script": script(order)', "")
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "n2"])
 
 
+def _session(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """In this process, but with workers in one of its own: a session with workers leaves threads behind."""
+    run = pytester.runpytest_subprocess if "-n" in arguments else pytester.runpytest
+    return run(*arguments)
+
+
 def _recorded(pytester: pytest.Pytester, *arguments: str) -> Path:
     write_suite(pytester, EVALS_WITHOUT_SCRIPT, conftest=LIVE)
-    result = pytester.runpytest_subprocess("--looplet-backend=live", "--looplet-record", *arguments)
+    result = _session(pytester, "--looplet-backend=live", "--looplet-record", *arguments)
     result.assert_outcomes(passed=6)
     assert executions(pytester).count("live call") == 6
     return pytester.path / "evals/__recordings__/eval_shop/agent"
@@ -27,7 +33,7 @@ def _recorded(pytester: pytest.Pytester, *arguments: str) -> Path:
 def test_recordings_are_played_without_the_model(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     folder = _recorded(pytester, *workers)
     assert sorted(path.name for path in folder.iterdir()) == ["refund-17", "refund-18", "refund-19"]
-    result = pytester.runpytest_subprocess(*workers)
+    result = _session(pytester, *workers)
     result.assert_outcomes(passed=6)
     assert "live call" not in executions(pytester)
     assert "3 runs (replay live-model-1); tokens " in "\n".join(summary_of(result))
@@ -67,7 +73,7 @@ def test_a_changed_agent_is_scored_named_and_fails_the_session(
 ) -> None:
     _recorded(pytester)
     pytester.makepyfile(shop=SHOP.replace('"Find an order."', '"Look an order up."'))
-    result = pytester.runpytest_subprocess(*workers)
+    result = _session(pytester, *workers)
     result.assert_outcomes(passed=6, failed=3)
     assert result.ret == 1
     shares = [int(share) for share in re.findall(r"\[ *(\d+)%\]", result.stdout.str())]
@@ -76,7 +82,7 @@ def test_a_changed_agent_is_scored_named_and_fails_the_session(
     stale = [line for line in summary_of(result) if line.startswith("stale: ")]
     assert len(stale) == 3
     assert stale[0].startswith("stale: evals/eval_shop.py::recording[agent/refund-17]: request 1: tools[0].description")
-    result = pytester.runpytest_subprocess("-o", "looplet_stale=warn", *workers)
+    result = _session(pytester, "-o", "looplet_stale=warn", *workers)
     result.assert_outcomes(passed=6)
     assert [line for line in summary_of(result) if line.startswith("stale: ")] == stale
 
@@ -95,7 +101,7 @@ def test_recordings_no_case_uses_are_named_by_a_full_session(pytester: pytest.Py
     write_suite(pytester, EVALS_WITHOUT_SCRIPT.replace("(17, 18, 19)", "(17, 18)"), conftest=LIVE)
     line = "unused recording: evals/__recordings__/eval_shop/agent/refund-19"
     for workers in ((), ("-n", "2")):
-        result = pytester.runpytest_subprocess(*workers)
+        result = _session(pytester, *workers)
         result.assert_outcomes(passed=4)
         assert line in summary_of(result)
     result = pytester.runpytest("evals/eval_shop.py::eval_amount")

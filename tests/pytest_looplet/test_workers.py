@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-import pytest
 from tests.support.plugin_files import EVALS, LIVE, SHOP, executions, summary_of, write_suite
+
+if TYPE_CHECKING:
+    import pytest
 
 ORDERS = tuple(range(20, 32))
 MANY = EVALS.replace("(17, 18, 19)", str(ORDERS))
@@ -29,20 +32,15 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("workers", MODES, ids=lambda mode: "-".join(mode[1::2]) or "plain")
-def test_every_run_is_executed_exactly_once(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
-    write_suite(pytester, MANY)
-    result = pytester.runpytest_subprocess(*workers)
-    result.assert_outcomes(passed=2 * len(ORDERS))
-    assert sorted(executions(pytester)) == sorted(f"Refund order {order}" for order in ORDERS)
-
-
-def test_the_summary_and_the_report_are_the_same_in_every_mode(pytester: pytest.Pytester) -> None:
+def test_every_mode_executes_each_run_once_and_ends_with_the_same_summary_and_report(
+    pytester: pytest.Pytester,
+) -> None:
     write_suite(pytester, MIXED)
     found = set()
     for workers in MODES:
         result = pytester.runpytest_subprocess("--looplet-report=report.json", *workers)
         assert result.ret == 1
+        assert sorted(executions(pytester)) == [f"Refund order {order}" for order in ORDERS], workers
         report = (pytester.path / "report.json").read_text()
         found.add(("\n".join(summary_of(result)), report))
     assert len(found) == 1

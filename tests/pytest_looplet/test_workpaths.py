@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.plugin_files import summary_of, write_suite
 
 from looplet import MockLLMBackend, ToolCall, composable_loop, tool
+from looplet.messages import Prompt, RawCall, Reply
 from pytest_looplet.workpaths import PLACEHOLDER, WorkdirRedactor, WorkdirReplay, WorkdirSink
 
 AGENT = """
@@ -99,6 +100,33 @@ def test_replies_name_the_work_directory_of_this_run(tmp_path: Path, name: str) 
     steps = list(composable_loop(llm=llm, task=f"Look at {now}", tools=[look]))
     assert steps[0].tool_call.args == {"path": f"{now}/a"}
     assert (llm.stale, llm.leftover) == (None, 0)
+
+
+class Raw:
+    """A server's form of a turn: arguments are a text."""
+
+    def __init__(self, workdir: Path) -> None:
+        self._replies = [
+            Reply(f"Looking at {workdir}.", (RawCall("look", json.dumps({"path": f"{workdir}/a"}), "1"),)),
+            Reply("", (RawCall("done", '{"answer": "ok"}', "2"),)),
+        ]
+
+    def chat(self, prompt: Prompt) -> Reply:
+        return self._replies.pop(0)
+
+
+@pytest.mark.parametrize("name", ["plain", 'a "quoted" name'])
+def test_arguments_that_are_a_text_and_the_text_beside_them_are_placed_too(tmp_path: Path, name: str) -> None:
+    before, now = tmp_path / "before", tmp_path / name
+    sink = WorkdirSink(tmp_path / "trace", before)
+    list(composable_loop(llm=Raw(before), task="Look", tools=[look], hooks=[sink]))
+    llm = WorkdirReplay(tmp_path / "trace", now)
+    steps = list(composable_loop(llm=llm, task="Look", tools=[look]))
+    assert steps[0].tool_call.args == {"path": f"{now}/a"}
+    assert (llm.stale, llm.leftover) == (None, 0)
+    assert steps[0].prompt is not None
+    reply = WorkdirReplay(tmp_path / "trace", now).chat(steps[0].prompt)
+    assert reply.text == f"Looking at {now}."
 
 
 @given(st.text(), st.text())
