@@ -14,6 +14,7 @@ from looplet._version import __version__
 
 if TYPE_CHECKING:
     from looplet.async_run import AsyncRun
+    from looplet.backends.fallback import FallbackBackend
     from looplet.backends.mock import MockLLMBackend
     from looplet.cancel import CancelToken
     from looplet.config import LoopConfig
@@ -65,6 +66,7 @@ _HOME = {
     "Deny": "decisions",
     "ErrorKind": "types",
     "EvalHook": "hooks.evaluation",
+    "FallbackBackend": "backends.fallback",
     "HookError": "errors",
     "InjectContext": "decisions",
     "LimitHook": "hooks.limit",
@@ -123,6 +125,7 @@ __all__ = [
     "Deny",
     "ErrorKind",
     "EvalHook",
+    "FallbackBackend",
     "HookError",
     "InjectContext",
     "LimitHook",

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pytest_looplet.options import Options
 
 _OPENAI_URL = "https://api.openai.com/v1"
+_ANTHROPIC_URL = "https://api.anthropic.com"
 _PROBE_S = 10.0
+_SET_KEY = "set it, or name a server that needs none with --looplet-base-url"
 
 
 class Backend:
@@ -80,10 +82,12 @@ def _connect(name: str, config: pytest.Config, known: dict[str, Any] | None) -> 
     try:
         if name == "openai":
             return _openai(options, known)
+        if name == "anthropic":
+            return _anthropic(options, known)
         if name == "ollama":
             return _ollama(options, known)
         if name == "local":
-            return _local(options, known)
+            return _local(options, known, getattr(config.option, "numprocesses", None) or 1)
     except (BackendError, ValueError, OSError, ImportError, RuntimeError) as error:
         raise pytest.UsageError(f"--looplet-backend={name}: {error}") from None
     return _hooked(name, options, config)
@@ -103,11 +107,39 @@ def _openai(options: Options, known: dict[str, Any] | None) -> Backend:
     base_url = options.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
     key = os.environ.get("OPENAI_API_KEY")
     if key is None and base_url == _OPENAI_URL:
-        raise ValueError("OPENAI_API_KEY is not set; set it, or name a server that needs none with --looplet-base-url")
-    served = None if known else _served(base_url, key)
+        raise ValueError(f"OPENAI_API_KEY is not set; {_SET_KEY}")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    served = None if known else _served(base_url, "/models", headers, "OPENAI_API_KEY")
     model = known["model"] if known else choose_model(options.model, served, base_url)
     llm = OpenAIBackend(model=model, base_url=base_url, api_key=key or "unused")
     return Backend("openai", model, base_url, llm, remote=True)
+
+
+def _anthropic(options: Options, known: dict[str, Any] | None) -> Backend:
+    from looplet.backends.anthropic import AnthropicBackend
+
+    base_url = options.base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ANTHROPIC_URL
+    key = os.environ.get("ANTHROPIC_API_KEY")
+    if key is None and base_url == _ANTHROPIC_URL:
+        raise ValueError(f"ANTHROPIC_API_KEY is not set; {_SET_KEY}")
+    model = known["model"] if known else _claude(options.model, base_url, key or "unused")
+    llm = AnthropicBackend(model=model, base_url=base_url, api_key=key or "unused")
+    return Backend("anthropic", model, base_url, llm, remote=True)
+
+
+def _claude(asked: str | None, base_url: str, key: str) -> str:
+    """The model to use. The list leaves aliases out, so a name that is not in it is asked for by itself."""
+    headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
+    root = base_url.rstrip("/").removesuffix("/v1")
+    served = _served(root, "/v1/models?limit=1000", headers, "ANTHROPIC_API_KEY")
+    if (
+        asked
+        and served is not None
+        and asked not in served
+        and _get(root, f"/v1/models/{asked}", headers).status == 200
+    ):
+        return asked
+    return choose_model(asked, served, base_url)
 
 
 def _ollama(options: Options, known: dict[str, Any] | None) -> Backend:
@@ -119,7 +151,7 @@ def _ollama(options: Options, known: dict[str, Any] | None) -> Backend:
     return Backend("ollama", model, base_url, ollama_backend(model, base_url=base_url), remote=True)
 
 
-def _local(options: Options, known: dict[str, Any] | None) -> Backend:
+def _local(options: Options, known: dict[str, Any] | None, workers: int) -> Backend:
     from looplet.backends.local import start_local_server
     from looplet.backends.openai import OpenAIBackend
 
@@ -127,27 +159,31 @@ def _local(options: Options, known: dict[str, Any] | None) -> Backend:
     if known:
         base_url, model = str(known["base_url"]), str(known["model"])
     else:
-        server = start_local_server(options.model) if options.model else start_local_server()
+        at_once = max(options.concurrency or 1, workers)
+        server = start_local_server(options.model, n_parallel=at_once)
         base_url, model, close = server.base_url, server.model, server.close
     llm = OpenAIBackend(model=model, base_url=base_url, api_key="unused", max_tokens=150)  # small models ramble
     return Backend("local", model, base_url, llm, close=close)
 
 
-def _served(base_url: str, key: str | None) -> list[str] | None:
+def _served(base_url: str, path: str, headers: dict[str, str], key_name: str) -> list[str] | None:
     """Model names the server lists, None when it has no such list. No server and a refused key raise."""
-    from looplet.backends.http import HttpClient
     from looplet.errors import AuthError
 
-    client = HttpClient(base_url, {"Authorization": f"Bearer {key}"} if key else {})
+    answer = _get(base_url, path, headers)
+    if answer.status in (401, 403):
+        raise AuthError(f"{base_url} refused the key in {key_name} ({answer.status}); check it", status=answer.status)
+    return _listed(answer) if answer.status == 200 else None
+
+
+def _get(base_url: str, path: str, headers: dict[str, str]) -> HttpAnswer:
+    from looplet.backends.http import HttpClient
+
+    client = HttpClient(base_url, headers)
     try:
-        answer = client.request("GET", "/models", timeout_s=_PROBE_S)
+        return client.request("GET", path, timeout_s=_PROBE_S)
     finally:
         client.close()
-    if answer.status in (401, 403):
-        raise AuthError(
-            f"{base_url} refused the key in OPENAI_API_KEY ({answer.status}); check it", status=answer.status
-        )
-    return _listed(answer) if answer.status == 200 else None
 
 
 def _listed(answer: HttpAnswer) -> list[str] | None:

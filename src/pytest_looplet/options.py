@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BUILT_IN_BACKENDS = ("replay", "mock", "openai", "ollama", "local")
+BUILT_IN_BACKENDS = ("replay", "mock", "openai", "anthropic", "ollama", "local")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -39,7 +39,7 @@ def add_options(parser: pytest.Parser) -> None:
     add: Callable[..., None] = group.addoption
     add("--looplet-backend", metavar="NAME[,NAME]", help=f"model for evals: {', '.join(BUILT_IN_BACKENDS)} or a hook's")
     add("--looplet-model", metavar="MODEL", help="model name (default: the only one the server offers)")
-    add("--looplet-base-url", metavar="URL", help="address of the server, for openai and ollama")
+    add("--looplet-base-url", metavar="URL", help="address of the server, for openai, anthropic and ollama")
     add("--looplet-record", action="store_true", default=None, help="run live and replace the cases' recordings")
     add("--looplet-concurrency", metavar="N", help="runs at once (default: 8 for remote models, else 1)")
     add("--looplet-run-timeout", metavar="SECONDS", help="give up on a run after this time")

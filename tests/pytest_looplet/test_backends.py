@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.fake_anthropic import FakeAnthropic, key_of, message, refusal, use
 from tests.support.fake_openai import as_json
 from tests.support.plugin_files import EVALS, executions, summary_of, write_suite
 from tests.support.scripted_endpoint import MODEL, ScriptedEndpoint
@@ -110,6 +111,73 @@ def test_openai_without_a_key_and_without_an_address_is_refused(
     pytester: pytest.Pytester, endpoint: ScriptedEndpoint
 ) -> None:
     assert "OPENAI_API_KEY is not set; set it, or name a server" in _refused(pytester, (), "--looplet-backend=openai")
+
+
+@pytest.fixture
+def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    with FakeAnthropic() as server:
+        server.pages["/v1/models?limit=1000"] = as_json({"data": [{"id": "claude-a-2026"}, {"id": "claude-b-2026"}]})
+        server.pages["/v1/models/claude-a"] = as_json({"id": "claude-a-2026"})
+        server.script = [
+            message(use("c1", "lookup", order=17), stop="tool_use"),
+            message(use("c2", "done", amount=25), stop="tool_use"),
+        ]
+        yield server
+        assert server.faults == []
+
+
+@WORKERS
+@pytest.mark.parametrize(("model", "probes"), [("claude-b-2026", 1), ("claude-a", 2)], ids=["listed", "alias"])
+def test_anthropic_is_probed_once_and_used(
+    pytester: pytest.Pytester, claude: FakeAnthropic, workers: tuple[str, ...], model: str, probes: int
+) -> None:
+    write_suite(pytester, LIVE_EVALS)
+    options = (f"--looplet-base-url={claude.base_url}", f"--looplet-model={model}")
+    result = pytester.runpytest_subprocess("--looplet-backend=anthropic", *options, *workers)
+    result.assert_outcomes(passed=2)
+    assert f"1 run (anthropic {model}); tokens " in "\n".join(summary_of(result))
+    assert len([request for request in claude.seen if request.method == "GET"]) == probes
+    assert {key_of(request) for request in claude.seen} == {"k"}
+
+
+@WORKERS
+def test_a_wrong_key_or_model_of_anthropic_is_one_usage_error(
+    pytester: pytest.Pytester, claude: FakeAnthropic, workers: tuple[str, ...]
+) -> None:
+    url = f"--looplet-base-url={claude.base_url}"
+    said = _refused(pytester, workers, "--looplet-backend=anthropic", url, "--looplet-model=claude-9")
+    assert said.endswith("has no model 'claude-9'; it serves claude-a-2026, claude-b-2026")
+    said = _refused(pytester, workers, "--looplet-backend=anthropic", url)
+    assert "choose a model with --looplet-model" in said
+    claude.pages["/v1/models?limit=1000"] = as_json(refusal("authentication_error", "invalid x-api-key"), 401)
+    said = _refused(pytester, workers, "--looplet-backend=anthropic", url)
+    assert "refused the key in ANTHROPIC_API_KEY (401); check it" in said
+
+
+def test_anthropic_without_a_key_is_refused(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    said = _refused(pytester, (), "--looplet-backend=anthropic")
+    assert "ANTHROPIC_API_KEY is not set; set it, or name a server that needs none with --looplet-base-url" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once"), [((), 1), (("--looplet-concurrency=3",), 3), (("-n", "2", "--looplet-concurrency=1"), 2)]
+)
+def test_the_local_server_takes_as_many_requests_at_once_as_there_are_runs(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], at_once: int
+) -> None:
+    asked: list[tuple[object, int]] = []
+
+    def start(path: object = None, *, n_parallel: int = 1) -> Any:
+        asked.append((path, n_parallel))
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr("looplet.backends.local.start_local_server", start)
+    write_suite(pytester, LIVE_EVALS)
+    result = pytester.runpytest_inprocess("--looplet-backend=local", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert asked == [(None, at_once)]
 
 
 @pytest.mark.parametrize(

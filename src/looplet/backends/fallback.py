@@ -8,6 +8,7 @@ from looplet._core.exchange import as_backend_error
 from looplet._drivers.performer import warn
 from looplet.backends.adapter import adapt
 from looplet.backends.flow import run, run_async
+from looplet.backends.streaming import show_whole
 from looplet.errors import BackendError, ContentFiltered, ContextOverflow, MalformedReply, ToolsUnsupported
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class FallbackBackend:
         return self._run(self._exchange(prompt))
 
     def stream(self, prompt: Prompt, on_chunk: OnChunk) -> Reply:
-        """`chat`, streamed by those that can. Pieces of a reply that broke off are followed by the next one's."""
+        """`chat`, streamed by those that can, else in one piece. After half a reply may come the next backend's."""
         return self._run(self._exchange(prompt, on_chunk))
 
     def close(self) -> None:
@@ -93,6 +94,8 @@ class FallbackBackend:
                     following = self._models[(number + 1) % count].name
                     warn(f"{model.name} failed ({type(failure).__name__}: {failure}); going on with {following}")
             else:
+                if on_chunk is not None and not hasattr(model, "stream"):
+                    show_whole(reply, on_chunk)
                 return reply
         self._current = first
         raise next((failure for failure in failures if failure.retriable), failures[-1])

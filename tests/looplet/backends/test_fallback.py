@@ -102,7 +102,7 @@ def test_a_run_goes_on_with_the_next_in_the_mode_that_one_needs() -> None:
     assert run.result.output == "yes"
 
 
-def test_streams_pass_through_and_a_model_without_one_is_simply_asked() -> None:
+def test_streams_pass_through_and_a_model_without_one_is_shown_whole() -> None:
     class Plain:
         def chat(self, prompt: Prompt) -> Reply:
             return Reply(text="whole")
@@ -111,7 +111,7 @@ def test_streams_pass_through_and_a_model_without_one_is_simply_asked() -> None:
     both = FallbackBackend([mock("first", "a b", ServerError("no")), Plain()])
     texts = [both.stream(HELLO, lambda text, _reasoning=False: heard.append(text)).text for _ in range(2)]
     assert texts == ["a b", "whole"]
-    assert heard == ["a", " b"]
+    assert heard == ["a", " b", "whole"]
 
 
 def test_async_backends_are_awaited() -> None:
