@@ -1,0 +1,45 @@
+"""What the examples share: the model they were asked to use, and how their scripted models read a conversation."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from looplet import LoopletError
+from looplet.backends import OpenAIBackend
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from looplet import MockLLMBackend, Prompt, Run, ToolCall
+
+REPLY_TOKENS = 4000
+
+
+def add_model_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--mock", action="store_true", help="play a scripted model: no endpoint, no key")
+    parser.add_argument("--model", help="default: OPENAI_MODEL")
+
+
+def model_for(options: Namespace, program: str, scripted: MockLLMBackend) -> Any:
+    """The scripted model, or the endpoint of the environment; without one, a line that says what to set."""
+    if options.mock:
+        return scripted
+    try:
+        return OpenAIBackend.from_env(model=options.model, max_tokens=REPLY_TOKENS)
+    except (LoopletError, ValueError) as error:
+        sys.exit(f"{program}: {error} (--mock needs no endpoint)")
+
+
+def show(run: Run) -> None:
+    """Print each step as it is finished. Ctrl-C ends the run, as `cancelled`."""
+    with suppress(KeyboardInterrupt):
+        for step in run:
+            print(step.pretty(), flush=True)
+
+
+def answered(prompt: Prompt) -> list[tuple[ToolCall, str]]:
+    """Each call of the conversation with the text of its result, in order."""
+    calls = {call.call_id: call for message in prompt.messages for call in message.tool_calls}
+    return [(calls[message.call_id], message.content) for message in prompt.messages if message.role == "tool"]
