@@ -37,8 +37,10 @@ class Reader:
         self.printed = ""
 
     def follow(self, block: Block) -> None:
-        if self.endpoint and "endpoint" in block.markers:
-            self.endpoint.turns = json.loads(block.markers["endpoint"])
+        if self.endpoint:
+            block = block._replace(text=block.text.replace(OLLAMA, self.endpoint.address))
+            if "endpoint" in block.markers:
+                self.endpoint.turns = json.loads(block.markers["endpoint"])
         if "file" in block.markers:
             path = Path(block.markers["file"])
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +63,8 @@ class Reader:
         self.printed = output.getvalue()
 
     def run_bash(self, block: Block) -> None:
-        script = block.text if self.endpoint is None else block.text.replace(OLLAMA, self.endpoint.address)
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
+            ["bash", "-euo", "pipefail", "-c", block.text],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
