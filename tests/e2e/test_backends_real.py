@@ -1,22 +1,27 @@
-"""Both transports against a real llama.cpp server with a 135M model: structure is asserted, never wisdom."""
+"""Every transport against a real llama.cpp server with a 135M model: structure is asserted, never wisdom."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.openai_clients import WAYS, connected
 
+from looplet import LoopConfig, async_composable_loop, composable_loop, tool
 from looplet.backends import OpenAIBackend
 from looplet.backends.ollama import served_models
 from looplet.errors import BackendError, BackendTimeout, ContextOverflow, ToolsUnsupported
+from looplet.events import ModelChunk
 from looplet.messages import Message, Prompt, Settings, ToolSchema
 from looplet.types import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from looplet import RunResult
     from looplet.backends.local import LocalServer
 
 pytestmark = pytest.mark.e2e
@@ -33,12 +38,11 @@ CALL = {
 }
 
 
-@pytest.fixture(params=["sdk", "http"])
+@pytest.fixture(params=WAYS)
 def backend(request: pytest.FixtureRequest, local_server: LocalServer) -> Iterator[OpenAIBackend]:
-    transport: Literal["sdk", "http"] = request.param
-    made = local_server.backend(transport=transport, temperature=0.0)
-    yield made
-    made.close()
+    options = {"model": local_server.model, "max_tokens": 150, "temperature": 0.0}
+    with connected(local_server, request.param, **options) as made:
+        yield made
 
 
 def test_a_reply_has_text_usage_and_a_finish_reason(backend: OpenAIBackend, local_server: LocalServer) -> None:
@@ -50,6 +54,30 @@ def test_a_reply_has_text_usage_and_a_finish_reason(backend: OpenAIBackend, loca
     assert reply.finish_reason in ("stop", "length")
     assert reply.model == local_server.model
     assert reply.request_id
+
+
+def test_a_stream_is_the_same_reply_in_pieces(backend: OpenAIBackend) -> None:
+    plain = backend.chat(HELLO)
+    heard: list[str] = []
+    streamed = backend.stream(HELLO, lambda text, _reasoning=False: heard.append(text))
+    assert "".join(heard) == streamed.text
+    assert len(heard) > 1
+    assert streamed.usage is not None
+    assert plain.usage is not None
+    assert streamed.usage.replace(cached_tokens=0) == plain.usage.replace(cached_tokens=0)
+    assert (streamed.finish_reason, streamed.model) == (plain.finish_reason, plain.model)
+    assert streamed.request_id
+
+
+def test_a_stream_beyond_the_window_is_context_overflow(backend: OpenAIBackend) -> None:
+    with pytest.raises(ContextOverflow):
+        backend.stream(HELLO.replace(messages=(Message("user", "word " * 4000),)), lambda _text, _reasoning=False: None)
+
+
+def test_a_deadline_ends_a_long_stream(backend: OpenAIBackend) -> None:
+    endless = Settings(max_tokens=1500, timeout_s=0.3, extra={"ignore_eos": True})
+    with pytest.raises(BackendTimeout):
+        backend.stream(HELLO.replace(settings=endless), lambda _text, _reasoning=False: None)
 
 
 def test_a_template_without_tools_is_noticed_before_the_first_request(backend: OpenAIBackend) -> None:
@@ -104,7 +132,60 @@ def test_any_model_name_is_answered_by_the_model_that_is_loaded(local_server: Lo
     assert served_models(local_server.base_url) == [local_server.model]
 
 
-def test_threads_share_a_backend(backend: OpenAIBackend) -> None:
-    with ThreadPoolExecutor(4) as pool:
+@pytest.mark.parametrize("way", ["sdk", "http"])
+def test_threads_share_a_backend(local_server: LocalServer, way: str) -> None:
+    with connected(local_server, way, max_tokens=150) as backend, ThreadPoolExecutor(4) as pool:
         replies = list(pool.map(lambda _: backend.chat(HELLO), range(8)))
     assert all(reply.text for reply in replies)
+
+
+class Chunks:
+    """Counts what is shown while it is generated."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def on_event(self, event: object) -> None:
+        if isinstance(event, ModelChunk):
+            self.text += event.text
+
+
+@tool
+def greet(name: str) -> str:
+    """Greet someone."""
+    return f"Hello, {name}!"
+
+
+STREAMED = LoopConfig(stream=True, max_steps=2, max_tokens=150)
+ENDS = ("done", "max_steps", "parse_error")
+
+
+@pytest.mark.parametrize("way", ["sdk", "http"])
+def test_a_run_streams(local_server: LocalServer, way: str) -> None:
+    chunks = Chunks()
+    with connected(local_server, way, temperature=0.0) as backend:
+        run = composable_loop(llm=backend, task="Greet Bob.", tools=[greet], hooks=[chunks], config=STREAMED)
+        steps = list(run)
+    assert run.result.stop_reason in ENDS
+    assert run.result.usage.output_tokens > 0
+    assert all(step.tool_call.tool in chunks.text for step in steps)
+
+
+def test_an_async_run_streams(local_server: LocalServer) -> None:
+    openai = pytest.importorskip("openai")
+    chunks = Chunks()
+
+    async def go() -> RunResult:
+        async with openai.AsyncOpenAI(base_url=local_server.base_url, api_key="unused") as client:
+            backend = OpenAIBackend(client, model=local_server.model, temperature=0.0)
+            async with async_composable_loop(
+                llm=backend, task="Greet Bob.", tools=[greet], hooks=[chunks], config=STREAMED
+            ) as run:
+                async for step in run:
+                    assert step.tool_call.tool in chunks.text
+            return run.result
+
+    result = asyncio.run(go())
+    assert result.stop_reason in ENDS
+    assert result.usage.output_tokens > 0
+    assert chunks.text
