@@ -12,6 +12,9 @@ class FakeTool:
 
     free = False
     concurrent_safe = False
+    timeout_s: float | None = None
+    needs_approval = False
+    idempotent = False
 
     def __init__(self, name: str, parameters: dict[str, Any]) -> None:
         self.schema = ToolSchema(name, "", parameters)
