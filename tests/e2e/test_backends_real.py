@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.openai_clients import WAYS, connected
+from tests.support.clients import WAYS, connected
 
 from looplet import LoopConfig, async_composable_loop, composable_loop, tool
 from looplet.backends import OpenAIBackend
@@ -41,7 +41,7 @@ CALL = {
 @pytest.fixture(params=WAYS)
 def backend(request: pytest.FixtureRequest, local_server: LocalServer) -> Iterator[OpenAIBackend]:
     options = {"model": local_server.model, "max_tokens": 150, "temperature": 0.0}
-    with connected(local_server, request.param, **options) as made:
+    with connected(OpenAIBackend, local_server, request.param, **options) as made:
         yield made
 
 
@@ -134,7 +134,7 @@ def test_any_model_name_is_answered_by_the_model_that_is_loaded(local_server: Lo
 
 @pytest.mark.parametrize("way", ["sdk", "http"])
 def test_threads_share_a_backend(local_server: LocalServer, way: str) -> None:
-    with connected(local_server, way, max_tokens=150) as backend, ThreadPoolExecutor(4) as pool:
+    with connected(OpenAIBackend, local_server, way, max_tokens=150) as backend, ThreadPoolExecutor(4) as pool:
         replies = list(pool.map(lambda _: backend.chat(HELLO), range(8)))
     assert all(reply.text for reply in replies)
 
@@ -163,7 +163,7 @@ ENDS = ("done", "max_steps", "parse_error")
 @pytest.mark.parametrize("way", ["sdk", "http"])
 def test_a_run_streams(local_server: LocalServer, way: str) -> None:
     chunks = Chunks()
-    with connected(local_server, way, temperature=0.0) as backend:
+    with connected(OpenAIBackend, local_server, way, temperature=0.0) as backend:
         run = composable_loop(llm=backend, task="Greet Bob.", tools=[greet], hooks=[chunks], config=STREAMED)
         steps = list(run)
     assert run.result.stop_reason in ENDS

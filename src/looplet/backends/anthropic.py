@@ -10,22 +10,11 @@ from urllib.parse import urlsplit
 from looplet.backends.anthropic_stream import MessageAssembly
 from looplet.backends.anthropic_transport import HttpTransport, SdkTransport
 from looplet.backends.anthropic_wire import anthropic_request, read_message
-from looplet.backends.connect import checked_key, checked_model, choose_transport
-from looplet.backends.flow import run, run_async
-from looplet.backends.openai_dialect import Dialect
-from looplet.backends.openai_server import model_ids
-from looplet.backends.provider_errors import (
-    Asked,
-    as_error,
-    parse_json,
-    read_complaint,
-    request_id_of,
-    unreadable,
-    with_served,
-)
+from looplet.backends.connect import checked_key, choose_transport
+from looplet.backends.provider import TIMEOUT_S, ProviderBackend
+from looplet.backends.provider_errors import Asked, parse_json, request_id_of, unreadable
 from looplet.backends.sdk import is_async_client
-from looplet.backends.streaming import StreamedAnswer, show_whole
-from looplet.errors import AuthError, BackendError, ContentFiltered, UnknownModel
+from looplet.errors import AuthError, ContentFiltered
 from looplet.messages import Capabilities
 
 if TYPE_CHECKING:
@@ -35,13 +24,13 @@ if TYPE_CHECKING:
     from looplet.backends.connect import TransportName
     from looplet.backends.flow import Exchange
     from looplet.backends.http import HttpAnswer
+    from looplet.backends.openai_dialect import Dialect
     from looplet.backends.provider_errors import Complaint
-    from looplet.backends.streaming import OnChunk
+    from looplet.backends.streaming import OnChunk, StreamedAnswer
+    from looplet.errors import BackendError
     from looplet.messages import Prompt, Reply
 
 _ANTHROPIC_URL = "https://api.anthropic.com"
-_TIMEOUT_S = 600.0
-_LIST_S = 3.0
 _WINDOW = 200_000  # every model the API serves has at least this
 _OPTIONAL = ("temperature", "tool_choice", "top_k", "top_p")
 _LIMIT = re.compile(r"max_tokens: \d+ > (\d+)")
@@ -59,7 +48,7 @@ _STATUS = {
 }
 
 
-class AnthropicBackend:
+class AnthropicBackend(ProviderBackend):
     """A Claude model: from an `anthropic` client, from a key, or `.from_env()`.
 
     `max_tokens` (the API insists on one), `temperature`, `timeout_s` (seconds for one request) and `extra` are used
@@ -84,21 +73,18 @@ class AnthropicBackend:
         cache: bool = True,
         transport: TransportName | None = None,
     ) -> None:
-        self.name = self.model = checked_model(model, "AnthropicBackend")
-        self.base_url = _client_url(client) if client is not None else base_url or _ANTHROPIC_URL
-        self.is_async = client is not None and is_async_client(client)
+        url = _client_url(client) if client is not None else base_url or _ANTHROPIC_URL
+        super().__init__(model, url, is_async=client is not None and is_async_client(client), timeout_s=timeout_s)
         self._max_tokens = max_tokens
         self._temperature = temperature
-        self._timeout_s = timeout_s
         self._extra = dict(extra or {})
         self._cache = cache
         if client is not None:
             self._transport: Transport = SdkTransport(client, self.base_url)
         else:
-            self._transport = _connect(self.base_url, _key(api_key, base_url), timeout_s or _TIMEOUT_S, transport)
+            self._transport = _connect(self.base_url, _key(api_key, base_url), timeout_s or TIMEOUT_S, transport)
         official = urlsplit(self.base_url).hostname == "api.anthropic.com"
         self.capabilities = Capabilities(context_window=_WINDOW if official else None)
-        self._dialect = Dialect()
         self._most_tokens: int | None = None  # of a reply; learnt
 
     @classmethod
@@ -118,42 +104,9 @@ class AnthropicBackend:
             raise ValueError(f"ANTHROPIC_MODEL is not set; name a model that {base_url or _ANTHROPIC_URL} serves")
         return cls(model=model, base_url=base_url, api_key=api_key or "unused", **options)
 
-    def __repr__(self) -> str:
-        return f"AnthropicBackend(model={self.model!r}, base_url={self.base_url!r})"
-
-    def chat(self, prompt: Prompt) -> Reply:
-        """Send one request and read its answer; a parameter the model refuses is left out at once and from then on."""
-        return self._run(self._exchange(prompt))
-
-    def stream(self, prompt: Prompt, on_chunk: OnChunk) -> Reply:
-        """`chat`, with `on_chunk(text, reasoning)` told each piece of text as it comes."""
-        return self._run(self._exchange(prompt, on_chunk))
-
     def close(self) -> None:
         """Close idle connections; the backend stays usable."""
         self._transport.close()
-
-    def _run(self, exchange: Exchange[Reply]) -> Reply:
-        return run_async(exchange) if self.is_async else run(exchange)  # type: ignore[return-value]  # see class
-
-    def _exchange(self, prompt: Prompt, on_chunk: OnChunk | None = None) -> Exchange[Reply]:
-        conversation = anthropic_request(prompt, cache=self._cache)
-        while True:
-            request = self._dialect.spell(self._parameters(prompt, streamed=on_chunk is not None) | conversation)
-            streamed = StreamedAnswer(MessageAssembly(on_chunk)) if on_chunk is not None else None
-            seconds = prompt.settings.timeout_s or self._timeout_s
-            answer = yield self._transport.post(request, seconds, streamed.feed if streamed else None)
-            if streamed:
-                answer = streamed.answer(answer, self.base_url)
-            complaint = read_complaint(answer)
-            if complaint is None:
-                break
-            if not self._learn(complaint, request):
-                raise (yield from self._error(complaint, answer))
-        reply = self._reply(answer)
-        if on_chunk is not None and not (streamed and streamed.begun):
-            show_whole(reply, on_chunk)
-        return reply
 
     def _parameters(self, prompt: Prompt, *, streamed: bool) -> dict[str, Any]:
         settings = prompt.settings
@@ -164,19 +117,26 @@ class AnthropicBackend:
             parameters["temperature"] = temperature
         if streamed:
             parameters["stream"] = True
-        return parameters | self._extra | settings.extra
+        return parameters | self._extra | settings.extra | anthropic_request(prompt, cache=self._cache)
 
-    def _learn(self, complaint: Complaint, request: dict[str, Any]) -> bool:
-        """Take from a refusal what this model does not allow; False when there is nothing to leave out."""
+    def _send(self, prompt: Prompt, parameters: dict[str, Any], streamed: StreamedAnswer | None) -> HttpAnswer:
+        seconds = prompt.settings.timeout_s or self._timeout_s
+        return self._transport.post(parameters, seconds, streamed.feed if streamed else None)
+
+    def _get(self, path: str, timeout_s: float) -> HttpAnswer:
+        return self._transport.get(path, timeout_s)
+
+    def _assembly(self, on_chunk: OnChunk) -> MessageAssembly:
+        return MessageAssembly(on_chunk)
+
+    def _learn(self, dialect: Dialect, complaint: Complaint, sent: dict[str, Any]) -> Dialect | None:
         most = _LIMIT.search(complaint.message)
-        if most and complaint.status == 400 and int(most[1]) < request["max_tokens"]:
+        if most and complaint.status == 400 and int(most[1]) < sent["max_tokens"]:
             self._most_tokens = int(most[1])
-            return True
-        learnt = self._dialect.learn(complaint, [name for name in _OPTIONAL if name in request])
-        self._dialect = learnt or self._dialect
-        return learnt is not None
+            return dialect
+        return dialect.learn(complaint, [name for name in _OPTIONAL if name in sent])
 
-    def _reply(self, answer: HttpAnswer) -> Reply:
+    def _read(self, prompt: Prompt, answer: HttpAnswer, *, streamed: bool) -> Reply:  # noqa: ARG002  # as in the base
         data = parse_json(answer.body)
         if not isinstance(data, dict) or not isinstance(data.get("content"), list):
             raise unreadable(answer, self._asked())
@@ -194,14 +154,7 @@ class AnthropicBackend:
     def _error(self, complaint: Complaint, answer: HttpAnswer) -> Exchange[BackendError]:
         if answer.status < 400:
             complaint = complaint.replace(status=_STATUS.get(complaint.code.strip(), complaint.status))
-        error = as_error(complaint, answer, self._asked())
-        if not isinstance(error, UnknownModel):
-            return error
-        try:
-            served = model_ids((yield self._transport.get("/v1/models", _LIST_S)))
-        except BackendError:
-            served = []
-        return with_served(error, served)
+        return (yield from super()._error(complaint, answer))
 
     def _asked(self) -> Asked:
         return Asked(self.base_url, self.model, "ANTHROPIC_API_KEY", "is this the base URL, without /v1/messages?")

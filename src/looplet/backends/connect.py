@@ -26,9 +26,3 @@ def checked_key(key: str, variable: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise AuthError(f"the API key holds characters no HTTP header can carry; check {variable} for stray text")
     return key
-
-
-def checked_model(model: object, backend: str) -> str:
-    if not isinstance(model, str) or not model:
-        raise TypeError(f"{backend}(model=...) is {model!r}; give the name of a model")
-    return model

@@ -7,18 +7,18 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from looplet.backends.connect import checked_key, checked_model, choose_transport
-from looplet.backends.flow import run, run_async
+from looplet.backends.connect import checked_key, choose_transport
+from looplet.backends.flow import run_async
 from looplet.backends.openai_dialect import Dialect
 from looplet.backends.openai_reply import check_read_whole, read_answer
-from looplet.backends.openai_server import OPENAI, UNKNOWN, ask_server, model_ids
+from looplet.backends.openai_server import OPENAI, UNKNOWN, ask_server
 from looplet.backends.openai_stream import CompletionAssembly
 from looplet.backends.openai_transport import HttpTransport, SdkTransport
 from looplet.backends.openai_wire import openai_tool, reply_format
-from looplet.backends.provider_errors import Asked, as_error, read_complaint, with_served
+from looplet.backends.provider import LIST_S, TIMEOUT_S, ProviderBackend
+from looplet.backends.provider_errors import Asked
 from looplet.backends.sdk import is_async_client
-from looplet.backends.streaming import StreamedAnswer, show_whole
-from looplet.errors import AuthError, BackendError, ToolsUnsupported, UnknownModel
+from looplet.errors import AuthError, ToolsUnsupported
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,17 +29,16 @@ if TYPE_CHECKING:
     from looplet.backends.openai_server import Server
     from looplet.backends.openai_transport import Transport
     from looplet.backends.provider_errors import Complaint
-    from looplet.backends.streaming import OnChunk
+    from looplet.backends.streaming import OnChunk, StreamedAnswer
+    from looplet.errors import BackendError
     from looplet.messages import Capabilities, Prompt, Reply
 
 _OPENAI_URL = "https://api.openai.com/v1"
-_TIMEOUT_S = 600.0  # a local server loads the model during the first request
-_LIST_S = 3.0
 _PROBES = 3
 _OLLAMA_LINE = "OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2"
 
 
-class OpenAIBackend:
+class OpenAIBackend(ProviderBackend):
     """A chat completions model: from an `openai` client, from a base URL, or `.from_env()`.
 
     `max_tokens`, `temperature`, `timeout_s` (seconds for one request) and `extra` are used where the loop's own
@@ -62,18 +61,16 @@ class OpenAIBackend:
         extra: dict[str, Any] | None = None,
         transport: TransportName | None = None,
     ) -> None:
-        self.name = self.model = checked_model(model, "OpenAIBackend")
-        self.base_url = _client_url(client) if client is not None else base_url or _OPENAI_URL
-        self.is_async = client is not None and is_async_client(client)
+        url = _client_url(client) if client is not None else base_url or _OPENAI_URL
+        super().__init__(model, url, is_async=client is not None and is_async_client(client), timeout_s=timeout_s)
         self._defaults = {"temperature": temperature, "max_tokens": max_tokens}
-        self._timeout_s = timeout_s
         self._extra = dict(extra or {})
         if client is not None:
             self._transport: Transport = SdkTransport(client, self.base_url)
         else:
-            self._transport = _connect(self.base_url, _key(api_key, base_url), timeout_s or _TIMEOUT_S, transport)
+            self._transport = _connect(self.base_url, _key(api_key, base_url), timeout_s or TIMEOUT_S, transport)
         # what a server can do is asked by a plain request, also when everything else is awaited
-        self._probe = self._transport if not self.is_async else HttpTransport(self.base_url, _key_of(client), _LIST_S)
+        self._probe = self._transport if not self.is_async else HttpTransport(self.base_url, _key_of(client), LIST_S)
         official = urlsplit(self.base_url).hostname == "api.openai.com"
         self._dialect = Dialect(limit="max_completion_tokens" if official else "max_tokens")
         self._server: Server | None = OPENAI if official else None
@@ -97,22 +94,11 @@ class OpenAIBackend:
             model = "gpt-4o-mini"
         return cls(model=model, base_url=base_url, api_key=api_key or "unused", **options)
 
-    def __repr__(self) -> str:
-        return f"OpenAIBackend(model={self.model!r}, base_url={self.base_url!r})"
-
     @property
     def capabilities(self) -> Capabilities:
         """What the server can do. The first look asks the server, unless it is OpenAI's own."""
         known = self._recognise().capabilities
         return known.replace(reply_schema=known.reply_schema and "response_format" not in self._dialect.refused)
-
-    def chat(self, prompt: Prompt) -> Reply:
-        """Send one request and read its answer; a parameter the server refuses is left out at once and from then on."""
-        return self._run(self._exchange(prompt))
-
-    def stream(self, prompt: Prompt, on_chunk: OnChunk) -> Reply:
-        """`chat`, with `on_chunk(text, reasoning)` told each piece of text as it comes."""
-        return self._run(self._exchange(prompt, on_chunk))
 
     def close(self) -> None:
         """Close idle connections; the backend stays usable."""
@@ -120,43 +106,18 @@ class OpenAIBackend:
         self._probe.close()
 
     def _run(self, exchange: Exchange[Reply]) -> Reply:
-        return self._run_async(exchange) if self.is_async else run(exchange)  # type: ignore[return-value]  # see class
+        return self._recognised_first(exchange) if self.is_async else super()._run(exchange)  # type: ignore[return-value]  # see class
 
-    async def _run_async(self, exchange: Exchange[Reply]) -> Reply:
+    async def _recognised_first(self, exchange: Exchange[Reply]) -> Reply:
         if self._server is None:
             from asyncio import to_thread  # only for those who are in an event loop already
 
             await to_thread(self._recognise)
         return await run_async(exchange)
 
-    def _exchange(self, prompt: Prompt, on_chunk: OnChunk | None = None) -> Exchange[Reply]:
+    def _check(self, prompt: Prompt) -> None:
         if prompt.tools and not self._known_server().capabilities.native_tools:
             raise ToolsUnsupported(f"model {self.model!r} at {self.base_url} takes no tools; the text protocol works")
-        while True:
-            dialect = self._dialect
-            parameters = dialect.spell(self._parameters(prompt, streamed=on_chunk is not None))
-            streamed = (
-                StreamedAnswer(CompletionAssembly(on_chunk))
-                if on_chunk is not None and "stream" in parameters
-                else None
-            )
-            seconds = prompt.settings.timeout_s or self._timeout_s
-            answer = yield self._transport.chat(prompt, parameters, seconds, streamed.feed if streamed else None)
-            if streamed:
-                answer = streamed.answer(answer, self.base_url)
-            complaint = read_complaint(answer)
-            if complaint is None:
-                break
-            learnt = dialect.learn(complaint, parameters)
-            if learnt is None:
-                raise (yield from self._error(complaint, answer))
-            self._dialect = learnt
-        reply = read_answer(prompt, answer, self._asked(), streamed=streamed is not None)
-        if self._known_server().truncates:
-            check_read_whole(prompt, reply, self.base_url)
-        if on_chunk is not None and not (streamed and streamed.begun):
-            show_whole(reply, on_chunk)
-        return reply
 
     def _parameters(self, prompt: Prompt, *, streamed: bool) -> dict[str, Any]:
         """Everything but the messages. No tool_choice: servers ignore it, refuse it, or take it for something else."""
@@ -175,6 +136,22 @@ class OpenAIBackend:
             parameters |= {"stream": True, "stream_options": {"include_usage": True}}
         return parameters | self._extra | settings.extra
 
+    def _send(self, prompt: Prompt, parameters: dict[str, Any], streamed: StreamedAnswer | None) -> HttpAnswer:
+        seconds = prompt.settings.timeout_s or self._timeout_s
+        return self._transport.chat(prompt, parameters, seconds, streamed.feed if streamed else None)
+
+    def _get(self, path: str, timeout_s: float) -> HttpAnswer:
+        return self._transport.get(path, timeout_s)
+
+    def _assembly(self, on_chunk: OnChunk) -> CompletionAssembly:
+        return CompletionAssembly(on_chunk)
+
+    def _read(self, prompt: Prompt, answer: HttpAnswer, *, streamed: bool) -> Reply:
+        reply = read_answer(prompt, answer, self._asked(), streamed=streamed)
+        if self._known_server().truncates:
+            check_read_whole(prompt, reply, self.base_url)
+        return reply
+
     def _recognise(self) -> Server:
         """The server behind the base URL, asked once. Never fails: an unknown server is taken at its word."""
         if self._server is None:
@@ -189,17 +166,11 @@ class OpenAIBackend:
         return self._server or UNKNOWN if self.is_async else self._recognise()
 
     def _error(self, complaint: Complaint, answer: HttpAnswer) -> Exchange[BackendError]:
-        error = as_error(complaint, answer, self._asked())
+        error = yield from super()._error(complaint, answer)
         if isinstance(error, ToolsUnsupported):
             server = self._known_server()
             self._server = server.replace(capabilities=server.capabilities.replace(native_tools=False))
-        if not isinstance(error, UnknownModel):
-            return error
-        try:
-            served = model_ids((yield self._transport.get("/v1/models", _LIST_S)))
-        except BackendError:
-            served = []
-        return with_served(error, served)
+        return error
 
     def _asked(self) -> Asked:
         return Asked(self.base_url, self.model)

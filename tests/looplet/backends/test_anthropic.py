@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from tests.support.event_loop import InEventLoop
+from tests.support.clients import WAYS, connected
 from tests.support.fake_anthropic import (
     FakeAnthropic,
     as_stream,
@@ -43,24 +42,11 @@ from looplet.types import ToolCall, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-WAYS = ("sdk", "http", "async")
 HELLO = Prompt("Be brief.", (Message("user", "Hello"),))
 GREET = ToolSchema("greet", "Greet someone.", {"type": "object", "properties": {"name": {"type": "string"}}})
 WITH_TOOLS = HELLO.replace(tools=(GREET,))
 FINE = message(text("fine"))
 MARK = {"cache_control": {"type": "ephemeral"}}
-
-
-@contextmanager
-def connected(server: FakeAnthropic, way: str, **options: Any) -> Iterator[AnthropicBackend]:
-    options = {"model": "m"} | options
-    if way == "async":
-        client = pytest.importorskip("anthropic").AsyncAnthropic(base_url=server.base_url, api_key="key")
-        backend: Any = InEventLoop(lambda: AnthropicBackend(client, **options), client)
-    else:
-        backend = AnthropicBackend(base_url=server.base_url, api_key="key", transport=cast("Any", way), **options)
-    yield cast("AnthropicBackend", backend)
-    backend.close()
 
 
 @pytest.fixture
@@ -72,7 +58,7 @@ def server() -> Iterator[FakeAnthropic]:
 
 @pytest.fixture(params=WAYS)
 def backend(request: pytest.FixtureRequest, server: FakeAnthropic) -> Iterator[AnthropicBackend]:
-    with connected(server, request.param) as made:
+    with connected(AnthropicBackend, server, request.param) as made:
         yield made
 
 
@@ -114,14 +100,16 @@ class TestRequest:
 
     def test_settings_of_the_prompt_win(self, server: FakeAnthropic) -> None:
         server.script += [FINE, FINE]
-        with connected(server, "http", max_tokens=5, temperature=0.1, extra={"metadata": {}}) as backend:
+        with connected(
+            AnthropicBackend, server, "http", max_tokens=5, temperature=0.1, extra={"metadata": {}}
+        ) as backend:
             backend.chat(HELLO)
             backend.chat(HELLO.replace(settings=Settings(temperature=0.0, max_tokens=9)))
         assert [(body["max_tokens"], body["temperature"]) for body in server.bodies] == [(5, 0.1), (9, 0.0)]
 
     def test_markers_can_be_left_out(self, server: FakeAnthropic) -> None:
         server.script.append(FINE)
-        with connected(server, "http", cache=False) as backend:
+        with connected(AnthropicBackend, server, "http", cache=False) as backend:
             backend.chat(WITH_TOOLS)
         assert "cache_control" not in json.dumps(server.bodies)
 
@@ -165,7 +153,7 @@ class TestReply:
     def test_that_was_cut_says_length(self, server: FakeAnthropic, stop: str, streamed: bool) -> None:
         answer = message(text("fi"), stop=stop)
         server.script.append(as_stream(answer) if streamed else answer)
-        with connected(server, "http") as backend:
+        with connected(AnthropicBackend, server, "http") as backend:
             assert (stream if streamed else chat)(backend, HELLO).finish_reason == "length"
 
     def test_of_a_server_that_does_not_stream_is_shown_whole(
@@ -328,7 +316,7 @@ class TestRuns:
     @pytest.mark.parametrize("way", ["sdk", "http"])
     def test_a_run_goes_through(self, server: FakeAnthropic, way: str) -> None:
         server.script += TURNS
-        with connected(server, way) as backend:
+        with connected(AnthropicBackend, server, way) as backend:
             result = composable_loop(llm=backend, task="Greet Al and Bo.", tools=[greet])
             steps = list(result)
         assert [step.tool_call.tool for step in steps] == ["greet", "greet", "greet", "done"]
@@ -338,7 +326,7 @@ class TestRuns:
 
     def test_a_last_question_without_tools_still_defines_those_of_the_history(self, server: FakeAnthropic) -> None:
         server.script += [TURNS[0], message(text("Both, I think."))]
-        with connected(server, "http") as backend:
+        with connected(AnthropicBackend, server, "http") as backend:
             run = composable_loop(
                 llm=backend, task="x", tools=[greet], config=LoopConfig(max_steps=2, final_answer=True)
             )
@@ -416,7 +404,7 @@ class TestConstruction:
 
     def test_without_the_sdk_the_version_is_the_one_that_knows_temperature(self, server: FakeAnthropic) -> None:
         server.script.append(FINE)
-        with connected(server, "http") as backend:
+        with connected(AnthropicBackend, server, "http") as backend:
             backend.chat(HELLO)
         assert server.seen[0].headers["anthropic-version"] == "2023-06-01"
         assert server.seen[0].headers["x-api-key"] == "key"
@@ -449,5 +437,5 @@ def test_the_history_of_another_provider_is_accepted(server: FakeAnthropic) -> N
     call = ToolCall("greet", {"name": "Zoë", "x": float("nan")}, call_id="functions.greet:0")
     turn = (Message("assistant", "", (call,)), Message("tool", " ", call_id="functions.greet:0"), Message("user", ""))
     server.script.append(FINE)
-    with connected(server, "http") as backend:
+    with connected(AnthropicBackend, server, "http") as backend:
         backend.chat(WITH_TOOLS.replace(messages=HELLO.messages + turn))

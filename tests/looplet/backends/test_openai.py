@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from tests.support.clients import connected
 from tests.support.fake_openai import Answer, Drop, FakeOpenAI, Hang, as_json, completion
-from tests.support.openai_clients import connected
 
 from looplet import async_composable_loop, composable_loop
 from looplet.backends import OpenAIBackend, adapt
@@ -56,7 +56,7 @@ def transport(request: pytest.FixtureRequest) -> Literal["sdk", "http"]:
 
 @pytest.fixture(params=["sdk", "http", "async"])
 def backend(request: pytest.FixtureRequest, server: FakeOpenAI) -> Iterator[OpenAIBackend]:
-    with connected(server, request.param) as made:
+    with connected(OpenAIBackend, server, request.param) as made:
         yield made
 
 
@@ -507,7 +507,7 @@ class TestConstruction:
 
     def test_a_plain_look_at_the_server_does_not_need_the_event_loop(self, server: FakeOpenAI) -> None:
         server.pages["/props"] = llama_cpp(chat_template="plain")
-        with connected(server, "async") as backend:
+        with connected(OpenAIBackend, server, "async") as backend:
             assert not backend.capabilities.native_tools
         assert server.seen[0].headers["authorization"] == "Bearer key"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.clients import WAYS, connected
 from tests.support.fake_openai import (
     Answer,
     Drop,
@@ -17,8 +18,8 @@ from tests.support.fake_openai import (
     completion,
     events,
 )
-from tests.support.openai_clients import WAYS, connected
 
+from looplet.backends import OpenAIBackend
 from looplet.errors import (
     AuthError,
     BackendError,
@@ -35,8 +36,6 @@ from looplet.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from looplet.backends import OpenAIBackend
 
 HELLO = Prompt("Be brief.", (Message("user", "Hello"),))
 LONG = HELLO.replace(messages=(Message("user", "word " * 2_000),))
@@ -67,7 +66,7 @@ def server() -> Iterator[FakeOpenAI]:
 
 @pytest.fixture(params=WAYS)
 def backend(request: pytest.FixtureRequest, server: FakeOpenAI) -> Iterator[OpenAIBackend]:
-    with connected(server, request.param) as made:
+    with connected(OpenAIBackend, server, request.param) as made:
         yield made
 
 
@@ -229,7 +228,7 @@ def test_the_deadline_is_for_the_whole_stream(server: FakeOpenAI, way: str) -> N
     """Every byte comes well within the time a socket waits."""
     body = b"".join(events(*[chunk({"content": "x"})] * 50))
     server.script.append(Answer(200, body, {"Content-Type": "text/event-stream"}, trickle_s=0.01))
-    with connected(server, way, timeout_s=0.2) as backend, pytest.raises(BackendTimeout):
+    with connected(OpenAIBackend, server, way, timeout_s=0.2) as backend, pytest.raises(BackendTimeout):
         backend.stream(HELLO, Heard())
 
 
