@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]}
 EXECUTED = [name for name in DOCUMENTS if name == "README.md" or name.startswith("docs/")]
 OLLAMA = "127.0.0.1:11434"  # where the documents' Ollama is; here, our endpoint stands in for it
+LONGEST_RECIPE = 30
+PYTHON = r"```python\n(.*?)```"
 LANGUAGES = {"python", "bash", "text", "toml", "json", "yaml", "mermaid"}
 
 
@@ -96,6 +99,14 @@ def test_the_document_does_what_it_says(name: str, endpoint: ScriptedEndpoint, m
     monkeypatch.setitem(sys.modules, reader.module.__name__, reader.module)
     for block in blocks_of(DOCUMENTS[name]):
         reader.follow(block)
+
+
+def test_a_recipe_is_at_most_thirty_lines() -> None:
+    """What needs more is no recipe: it belongs into the package, or into an example."""
+    text = DOCUMENTS["docs/recipes.md"].read_text(encoding="utf-8")
+    recipes = {recipe.partition("\n")[0]: re.findall(PYTHON, recipe, re.DOTALL) for recipe in text.split("\n## ")[1:]}
+    lines = {name: sum(bool(line.strip()) for line in "".join(code).splitlines()) for name, code in recipes.items()}
+    assert {name: count for name, count in lines.items() if not 0 < count <= LONGEST_RECIPE} == {}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
