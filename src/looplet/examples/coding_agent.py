@@ -17,7 +17,7 @@ from looplet.examples.coding import broken_repository
 from looplet.examples.coding.scripted import scripted_model
 from looplet.examples.coding.tools import permissions, tools
 from looplet.examples.coding.workspace import Workspace
-from looplet.examples.common import add_model_options, model_for, show
+from looplet.examples.common import add_model_options, how_it_ended, model_for, show
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"workspace: {folder}", flush=True)
     with ExitStack() as stack:
         workspace = stack.enter_context(Workspace(folder))
-        hooks: list[object] = [broken_repository.TestsMustPass(workspace)] if shipped else []
+        hooks: list[object] = [broken_repository.DoneWhenTestsPass(workspace)] if shipped else []
         try:
             hooks += [ProvenanceSink(next_run(Path(options.trace)))] if options.trace else []
             run = agent(options.task or broken_repository.TASK, llm, workspace, hooks, options.max_steps)
@@ -79,7 +79,8 @@ def parsed(arguments: Sequence[str] | None) -> Namespace:
     if options.max_steps < 1:
         parser.error(f"--max-steps {options.max_steps}: give a whole number of at least 1")
     if options.mock and options.task is not None:
-        parser.error("--mock plays a model that repairs the repository of the example; leave the task out")
+        print(f"{PROGRAM}: the scripted model knows one task only: it repairs the repository of this example")
+        options.task = None
     return options
 
 
@@ -117,10 +118,8 @@ def conclude(run: Run, *, shipped: bool) -> None:
     if result.trace_dir:
         print(f"trace: {result.trace_dir}")
     if result.status != "completed":
-        why = f" ({result.errors[-1]})" if result.status == "failed" and result.errors else ""
-        sys.exit(f"{PROGRAM}: not finished after {len(result.steps)} steps: {result.stop_reason}{why}")
-    checked = ", and its tests pass" if shipped else ""
-    print(f"{PROGRAM}: finished in {len(result.steps)} steps{checked}: {result.output}")
+        sys.exit(f"{PROGRAM}: not finished after {len(result.steps)} steps: {how_it_ended(result)}")
+    print(f"{PROGRAM}: finished in {len(result.steps)} steps{', and the tests pass' if shipped else ''}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from looplet.backends import OpenAIBackend
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from looplet import MockLLMBackend, Prompt, Run, ToolCall
+    from looplet import MockLLMBackend, Prompt, Run, RunResult, ToolCall
 
 REPLY_TOKENS = 4000
 
@@ -37,6 +37,15 @@ def show(run: Run) -> None:
     with suppress(KeyboardInterrupt):
         for step in run:
             print(step.pretty(), flush=True)
+
+
+def how_it_ended(result: RunResult) -> str:
+    """The stop reason, and what failed. It may be a server's text: `!r` shows control characters, and emits none."""
+    return (
+        f"{result.stop_reason} ({result.errors[-1]!r})"
+        if result.status == "failed" and result.errors
+        else result.stop_reason
+    )
 
 
 def answered(prompt: Prompt) -> list[tuple[ToolCall, str]]:

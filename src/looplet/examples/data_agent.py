@@ -25,10 +25,11 @@ from looplet import (
     compact_chain,
     composable_loop,
 )
+from looplet.events import Compacted
 from looplet.examples.cleanup.scripted import scripted_model
 from looplet.examples.cleanup.state_folder import StateFolder
 from looplet.examples.cleanup.tools import INSTRUCTIONS, TASK, tools
-from looplet.examples.common import add_model_options, model_for, show
+from looplet.examples.common import add_model_options, how_it_ended, model_for, show
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -42,6 +43,12 @@ DEFAULT_DIR = "data_agent_state"
 _WAITING_STATUS = 3
 
 
+class SayCompacted:
+    def on_event(self, event: object) -> None:
+        if isinstance(event, Compacted):
+            print(f"compacted: {event.before} messages became {event.after}", flush=True)
+
+
 def agent(llm: Any, state: StateFolder, approve: Callable[[ToolCall], bool | str] | None) -> Run:
     return composable_loop(
         llm=llm,
@@ -51,6 +58,7 @@ def agent(llm: Any, state: StateFolder, approve: Callable[[ToolCall], bool | str
             CheckpointHook(state.run),
             ThresholdCompactHook(compact_chain(Prune(keep=2), Truncate(keep=2))),
             ApprovalHook(approve),
+            SayCompacted(),
         ],
         system_prompt=INSTRUCTIONS,
         max_steps=40,
@@ -123,16 +131,14 @@ def conclude(run: Run, state: StateFolder, options: Namespace) -> None:
     """The last line, and the exit status."""
     result = run.result
     if result.status == "completed":
-        print(f"{PROGRAM}: finished in {len(result.steps)} steps: {result.output}")
-        print(f"{PROGRAM}: the table is {state.contacts.path}")
+        print(f"{PROGRAM}: finished in {len(result.steps)} steps; the table is {state.contacts.path}")
     elif result.status == "paused":
         call = waiting_call(run)
         print(f"{PROGRAM}: {call} waits for approval. To approve it and go on:")
         print(f"  {command(options, '--yes')}")
         sys.exit(_WAITING_STATUS)
     else:
-        why = f" ({result.errors[-1]})" if result.status == "failed" and result.errors else ""
-        sys.exit(f"{PROGRAM}: not finished: {result.stop_reason}{why}. To go on:\n  {command(options)}")
+        sys.exit(f"{PROGRAM}: not finished: {how_it_ended(result)}. To go on:\n  {command(options)}")
 
 
 def waiting_call(run: Run) -> str:

@@ -72,7 +72,7 @@ def create(folder: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-class TestsMustPass:
+class DoneWhenTestsPass:
     """Reject `done` while the tests fail, or are not the tests that were shipped."""
 
     def __init__(self, workspace: Workspace) -> None:

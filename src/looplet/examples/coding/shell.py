@@ -65,11 +65,11 @@ def run_bash(command: str, folder: Path, timeout_s: float = TIMEOUT_S) -> Output
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    text, status = b"", None
+    text, status, deadline = b"", None, time.monotonic() + timeout_s
     try:
-        text, whole = _read(process, time.monotonic() + timeout_s)
+        text, whole = _read(process, deadline)
         if whole:
-            status = process.wait(timeout_s)
+            status = process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:  # it closed its output and went on
         pass
     finally:

@@ -44,9 +44,12 @@ class Workspace:
         """Return the text of a file, its line ends as they are."""
         with self._folder_of(path) as (folder, name):
             descriptor = os.open(name, _FILE, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
+            try:
                 _check_is_file(os.fstat(descriptor), path)
-                data = file.read(MOST_BYTES + 1)
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    data = file.read(MOST_BYTES + 1)
+            finally:
+                os.close(descriptor)
         if len(data) > MOST_BYTES:
             raise ToolValidationError(f"{path!r} is longer than {MOST_BYTES:,} bytes, which is more than is read")
         try:
@@ -132,5 +135,5 @@ def _explained(error: OSError, path: str) -> str:
     if isinstance(error, NotADirectoryError):  # what O_DIRECTORY says of a link, too
         return f"a folder of {path!r} is a file or a symbolic link; only folders inside the workspace are entered"
     if isinstance(error, FileNotFoundError):
-        return f"there is no {path!r}; glob('**') lists the files"
+        return f"there is no {path!r}; glob('*') lists the files"
     return f"{path!r}: {error.strerror}"
