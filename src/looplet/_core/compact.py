@@ -6,19 +6,20 @@ from types import GeneratorType
 from typing import TYPE_CHECKING
 
 from looplet._core.exchange import exchange, failed
+from looplet._core.hook_table import ask
 from looplet._core.prompt import settings
 from looplet._core.save import save
 from looplet._core.to_text import to_text
 from looplet.effects import emit
 from looplet.errors import BackendError, HookError
 from looplet.events import Compacted
-from looplet.messages import Message, Settings
+from looplet.messages import Message, Prompt, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from looplet.effects import Flow
-    from looplet.messages import Prompt, Reply
+    from looplet.messages import Reply
     from looplet.protocols import CompactStrategy
     from looplet.state import RunState
 
@@ -59,7 +60,10 @@ def converse(state: RunState, asking: Generator[Prompt, Reply, Sequence[Message]
         prompt = next(asking)
         while True:
             try:
-                reply = yield from exchange(state, with_settings(state, prompt))
+                question = yield from as_hooks_change_it(state, with_settings(state, prompt))
+                if state.stop:
+                    return state.conversation
+                reply = yield from exchange(state, question)
             except BackendError as error:
                 yield from emit(failed(state, error, None))
                 prompt = asking.throw(error)
@@ -70,6 +74,15 @@ def converse(state: RunState, asking: Generator[Prompt, Reply, Sequence[Message]
         return messages
     except BackendError:
         return state.conversation
+
+
+def as_hooks_change_it(state: RunState, prompt: Prompt) -> Flow[Prompt]:
+    """A hook that redacts prompts redacts this one, too. Other answers are for the run's own prompts."""
+    for hook in state.hooks.pre_prompt:
+        answer = yield from ask(state, "pre_prompt", hook, prompt)
+        if isinstance(answer, Prompt):
+            prompt = answer
+    return prompt
 
 
 def with_settings(state: RunState, prompt: Prompt) -> Prompt:

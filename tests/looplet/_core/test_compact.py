@@ -144,3 +144,18 @@ def test_a_strategys_question_is_asked_with_the_runs_settings(drive: Drive) -> N
     llm = MockLLMBackend([*CALLS[:2], "a summary", DONE])
     drive(llm, tools=[echo], hooks=[Using(summary)], config=LoopConfig(temperature=0.5, extra={"seed": 1}))
     assert [(prompt.settings.temperature, prompt.settings.extra) for prompt in llm.prompts] == [(0.5, {"seed": 1})] * 4
+
+
+def test_a_redacting_hook_covers_a_strategys_question(drive: Drive) -> None:
+    class Scrub:
+        def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Prompt:
+            return ctx.map_text(lambda text: text.replace("secret", "***"))
+
+    def summary(messages: Sequence[Message]) -> Generator[Prompt, Reply, list[Message]]:
+        yield Prompt("Summarise.", tuple(messages[:1]))
+        return [messages[0], *messages[-2:]]
+
+    llm = MockLLMBackend([*CALLS[:2], "a summary", DONE])
+    drive(llm, tools=[echo], hooks=[Using(summary), Scrub()], task="a secret task")
+    assert len(llm.prompts) == 4
+    assert not any("secret" in str(prompt) for prompt in llm.prompts)
