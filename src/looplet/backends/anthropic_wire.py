@@ -74,15 +74,13 @@ def read_usage(usage: object) -> Usage | None:
 
 
 def _turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """User and assistant in turn. All results of one turn are one user message, and come first in it."""
+    """User and assistant in turn. All results of one turn are one message, in which text may follow them."""
     turns: list[dict[str, Any]] = []
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
         if not turns or turns[-1]["role"] != role:
             turns.append({"role": role, "content": []})
         turns[-1]["content"] += _blocks(message)
-    for turn in turns:
-        turn["content"].sort(key=lambda block: block["type"] != "tool_result")
     return turns
 
 

@@ -6,7 +6,6 @@ answer; what the request raised is raised at the `yield`.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -29,16 +28,16 @@ def run(exchange: Exchange[T]) -> T:
 
 async def run_async(exchange: Exchange[T]) -> T:
     """Run an exchange whose requests are awaited."""
-    go_on = partial(exchange.send, None)
+    answer, failure = None, None
     while True:
         try:
-            request = go_on()
+            request = exchange.send(answer) if failure is None else exchange.throw(failure)
         except StopIteration as end:
             result: T = end.value
             return result
+        finally:
+            failure = None  # it holds this frame by its traceback
         try:
             answer = await request
         except Exception as error:  # noqa: BLE001  # the exchange decides what it means
-            go_on = partial(exchange.throw, error)
-        else:
-            go_on = partial(exchange.send, answer)
+            failure = error

@@ -99,8 +99,8 @@ class StreamedAnswer:
         if not isinstance(data, dict):
             return  # half an event, or none we know: what it lacks shows at the end
         if data.get("error") or event.name == "error":
-            self._error = self._error or (data if data.get("error") else {"error": data})
-        elif self._error is None:
+            self._error = data if data.get("error") else {"error": data}
+        else:
             self._assembly.add(data)
             self._done = self._done or data.get("type") == "message_stop"
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import gc
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.fake_openai import Answer, Drop, FakeOpenAI, Hang
+from tests.support.fake_openai import Answer, Drop, FakeOpenAI, Hang, Stream
 
 from looplet.backends.http import HttpClient
 from looplet.errors import BackendTimeout, ConnectionFailed
@@ -108,6 +109,38 @@ def test_a_response_that_is_no_http_is_a_connection_failure(client: HttpClient, 
     server.script.append(Answer(200, b"", {"X-Long": "x" * 70_000}))
     with pytest.raises(ConnectionFailed, match="unreadable response"):
         post(client)
+
+
+def test_a_watcher_sees_a_body_as_it_comes(client: HttpClient, server: FakeOpenAI) -> None:
+    seen: list[bytes] = []
+
+    def watch(part: bytes) -> bool:
+        seen.append(part)
+        return False
+
+    server.script += [Stream((b"one", b"two")), Answer(500, b"no")]
+    for _ in range(2):
+        answer = client.request("POST", "/x", BODY, timeout_s=5, on_data=watch)
+    assert b"".join(seen) == b"onetwo", "an error is no part of a stream"
+    assert (answer.status, answer.body) == (500, b"no")
+    assert server.connections == 1
+
+
+def test_little_time_is_spent_on_what_follows_a_complete_reply(
+    client: HttpClient, server: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float | None] = []
+
+    class Socket(socket.socket):
+        def settimeout(self, value: float | None) -> None:
+            waits.append(value)
+            super().settimeout(value)
+
+    monkeypatch.setattr("socket.socket", Socket)
+    server.script.append(Stream((b"all",), linger=True))
+    answer = client.request("POST", "/x", BODY, timeout_s=100, on_data=lambda part: True)
+    assert answer.body == b"all"
+    assert waits[-1] == 0.5
 
 
 def test_https_to_a_server_without_it_is_a_connection_failure(server: FakeOpenAI) -> None:
