@@ -17,7 +17,7 @@ from looplet.examples.coding import broken_repository
 from looplet.examples.coding.scripted import scripted_model
 from looplet.examples.coding.tools import permissions, tools
 from looplet.examples.coding.workspace import Workspace
-from looplet.examples.common import add_model_options, how_it_ended, model_for, show
+from looplet.examples.common import add_run_options, how_it_ended, model_for, show
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -37,7 +37,7 @@ def done(summary: str) -> str:
     return summary
 
 
-def agent(task: Any, llm: Any, workspace: Workspace, hooks: Sequence[object] = (), max_steps: int = 30) -> Run:
+def agent(task: Any, llm: Any, workspace: Workspace, hooks: Sequence[object] = (), max_steps: int) -> Run:
     return composable_loop(
         llm=llm,
         task=task,
@@ -73,11 +73,8 @@ def parsed(arguments: Sequence[str] | None) -> Namespace:
     )
     parser.add_argument("--workspace", metavar="DIR", help="the folder to work in; default: a new temporary one")
     parser.add_argument("--trace", metavar="DIR", help="write the trace to DIR/run_1, or the next number that is free")
-    parser.add_argument("--max-steps", type=int, default=30, metavar="N", help="tool calls at most (default: 30)")
-    add_model_options(parser)
+    add_run_options(parser, max_steps=30)
     options = parser.parse_args(arguments)
-    if options.max_steps < 1:
-        parser.error(f"--max-steps {options.max_steps}: give a whole number of at least 1")
     if options.mock and options.task is not None:
         print(f"{PROGRAM}: the scripted model knows one task only: it repairs the repository of this example")
         options.task = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentTypeError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,22 @@ if TYPE_CHECKING:
 REPLY_TOKENS = 4000
 
 
-def add_model_options(parser: ArgumentParser) -> None:
+def add_run_options(parser: ArgumentParser, max_steps: int) -> None:
+    parser.add_argument(
+        "--max-steps",
+        type=_at_least_one,
+        default=max_steps,
+        metavar="N",
+        help="tool calls at most (default: %(default)s)",
+    )
     parser.add_argument("--mock", action="store_true", help="play a scripted model: no endpoint, no key")
     parser.add_argument("--model", help="default: OPENAI_MODEL")
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r}: give a whole number of at least 1")
+    return int(text)
 
 
 def model_for(options: Namespace, program: str, scripted: MockLLMBackend) -> Any:

@@ -29,7 +29,7 @@ from looplet.events import Compacted
 from looplet.examples.cleanup.scripted import scripted_model
 from looplet.examples.cleanup.state_folder import StateFolder
 from looplet.examples.cleanup.tools import INSTRUCTIONS, TASK, tools
-from looplet.examples.common import add_model_options, how_it_ended, model_for, show
+from looplet.examples.common import add_run_options, how_it_ended, model_for, show
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -49,7 +49,7 @@ class SayCompacted:
             print(f"compacted: {event.before} messages became {event.after}", flush=True)
 
 
-def agent(llm: Any, state: StateFolder, approve: Callable[[ToolCall], bool | str] | None) -> Run:
+def agent(llm: Any, state: StateFolder, approve: Callable[[ToolCall], bool | str] | None, max_steps: int) -> Run:
     return composable_loop(
         llm=llm,
         task=TASK,
@@ -61,7 +61,7 @@ def agent(llm: Any, state: StateFolder, approve: Callable[[ToolCall], bool | str
             SayCompacted(),
         ],
         system_prompt=INSTRUCTIONS,
-        max_steps=40,
+        max_steps=max_steps,
         resume=state.run if state.stop_reason is not None else None,
     )
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with StateFolder(Path(options.dir)) as state:
             if opened(state, options):
-                with agent(llm, state, approver(yes=options.yes)) as run:
+                with agent(llm, state, approver(yes=options.yes), options.max_steps) as run:
                     show(run)
                 conclude(run, state, options)
     except (LoopletError, OSError) as error:
@@ -87,7 +87,7 @@ def parsed(arguments: Sequence[str] | None) -> Namespace:
     begin.add_argument("--resume", action="store_true", help="go on with the run that was interrupted or waits")
     parser.add_argument("--yes", action="store_true", help="approve every deletion")
     parser.add_argument("--dir", default=DEFAULT_DIR, help="the state folder (default: ./%(default)s)")
-    add_model_options(parser)
+    add_run_options(parser, max_steps=40)
     return parser.parse_args(arguments)
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.examples import CLOSED_PORT, run_example
 
 import looplet.examples
 
 FILE = Path(looplet.examples.__path__[0]) / "hello_world.py"
-_CLOSED_PORT = "http://127.0.0.1:9/v1"  # discard: nobody listens there
-
-
-def hello_world(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-    command = [sys.executable, "-m", "looplet.examples.hello_world", *options]
-    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, check=False)
 
 
 def test_mock_greets_both_without_an_endpoint() -> None:
-    done = hello_world("--mock")
+    done = run_example("hello_world", "--mock")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.sub(r"\[\d+ms\]", "[Nms]", done.stdout).splitlines() == [
         "#1 ✓ greet(name='Alice') → Hello, Alice! [Nms]",
@@ -31,7 +23,7 @@ def test_mock_greets_both_without_an_endpoint() -> None:
 
 
 def test_without_an_endpoint_one_line_says_what_to_set() -> None:
-    done = hello_world()
+    done = run_example("hello_world")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("hello_world: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set")
@@ -39,15 +31,15 @@ def test_without_an_endpoint_one_line_says_what_to_set() -> None:
 
 
 def test_without_a_model_the_variable_is_named() -> None:
-    done = hello_world(OPENAI_BASE_URL=_CLOSED_PORT)
+    done = run_example("hello_world", OPENAI_BASE_URL=CLOSED_PORT)
     assert done.returncode == 1
     assert "OPENAI_MODEL is not set" in done.stderr
 
 
 def test_a_dead_server_ends_the_run_with_its_address() -> None:
-    done = hello_world("--model", "any", OPENAI_BASE_URL=_CLOSED_PORT)
+    done = run_example("hello_world", "--model", "any", OPENAI_BASE_URL=CLOSED_PORT)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"connection refused by {_CLOSED_PORT}" in done.stderr
+    assert f"connection refused by {CLOSED_PORT}" in done.stderr
     assert done.stderr.splitlines()[-1] == "hello_world: the run ended with llm_error"
 
 
