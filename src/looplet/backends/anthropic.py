@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from looplet.backends.anthropic_transport import Transport
     from looplet.backends.connect import TransportName
+    from looplet.backends.dialect import Dialect
     from looplet.backends.flow import Exchange
     from looplet.backends.http import HttpAnswer
-    from looplet.backends.openai_dialect import Dialect
     from looplet.backends.provider_errors import Complaint
     from looplet.backends.streaming import OnChunk, StreamedAnswer
     from looplet.errors import BackendError

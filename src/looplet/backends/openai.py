@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from looplet.backends.connect import checked_key, choose_transport
+from looplet.backends.dialect import Dialect
 from looplet.backends.flow import run_async
-from looplet.backends.openai_dialect import Dialect
 from looplet.backends.openai_reply import check_read_whole, read_answer
 from looplet.backends.openai_server import OPENAI, UNKNOWN, ask_server
 from looplet.backends.openai_stream import CompletionAssembly

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
+from looplet.backends.provider import model_ids
 from looplet.backends.provider_errors import parse_json
 from looplet.errors import BackendError
 from looplet.messages import Capabilities
 
 if TYPE_CHECKING:
-    from looplet.backends.http import HttpAnswer
     from looplet.backends.openai_transport import Transport
 
 _PROBE_S = 3.0
@@ -49,12 +49,6 @@ def served_models(transport: Transport) -> list[str]:
         return model_ids(transport.get("/v1/models", _PROBE_S))
     except BackendError:
         return []
-
-
-def model_ids(answer: HttpAnswer) -> list[str]:
-    listed = parse_json(answer.body)
-    entries = listed.get("data") if isinstance(listed, dict) else None
-    return [str(entry["id"]) for entry in entries or () if isinstance(entry, dict) and "id" in entry]
 
 
 def _llama_cpp(props: Any) -> Server | None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from looplet.backends.dialect import Dialect
 from looplet.backends.flow import run, run_async
-from looplet.backends.openai_dialect import Dialect
-from looplet.backends.openai_server import model_ids
-from looplet.backends.provider_errors import as_error, read_complaint, with_served
+from looplet.backends.provider_errors import as_error, parse_json, read_complaint, with_served
 from looplet.backends.streaming import StreamedAnswer, show_whole
 from looplet.errors import BackendError, UnknownModel
 
@@ -110,3 +109,10 @@ class ProviderBackend:
     def _asked(self) -> Asked:
         """Who is asked, for messages."""
         raise NotImplementedError
+
+
+def model_ids(answer: HttpAnswer) -> list[str]:
+    """The models in an answer to GET /v1/models; every provider has the same form."""
+    listed = parse_json(answer.body)
+    entries = listed.get("data") if isinstance(listed, dict) else None
+    return [str(entry["id"]) for entry in entries or () if isinstance(entry, dict) and "id" in entry]
