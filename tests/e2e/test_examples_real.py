@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from looplet.backends.local import LocalServer
 
+SHORT = ("--max-steps", "3", "--max-tokens", "80")  # it would not stop by itself
 pytestmark = pytest.mark.e2e
 
 STEP = re.compile(r"#\d+ [✓✗⏸] \S.* → .* \[\d+ms\]")
@@ -25,7 +26,7 @@ def endpoint(server: LocalServer) -> dict[str, str]:
 
 
 def test_the_coding_agent_ends(local_server: LocalServer, tmp_path: Path) -> None:
-    options = ("--max-steps", "3", "--workspace", "work", "--trace", "traces")
+    options = (*SHORT, "--workspace", "work", "--trace", "traces")
     done = run_example("coding_agent", *options, cwd=tmp_path, **endpoint(local_server))
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr
@@ -39,7 +40,7 @@ def test_the_coding_agent_ends(local_server: LocalServer, tmp_path: Path) -> Non
 
 
 def test_the_data_agent_ends_or_waits(local_server: LocalServer, tmp_path: Path) -> None:
-    done = run_example("data_agent", "--max-steps", "4", cwd=tmp_path, **endpoint(local_server))
+    done = run_example("data_agent", *SHORT, cwd=tmp_path, **endpoint(local_server))
     assert done.returncode in (0, 1, 3)
     assert "Traceback" not in done.stderr
     result = load_trace(tmp_path / "data_agent_state" / "run")

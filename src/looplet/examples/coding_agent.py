@@ -37,7 +37,7 @@ def done(summary: str) -> str:
     return summary
 
 
-def agent(task: Any, llm: Any, workspace: Workspace, hooks: Sequence[object] = (), max_steps: int) -> Run:
+def agent(task: Any, llm: Any, workspace: Workspace, hooks: Sequence[object], max_steps: int) -> Run:
     return composable_loop(
         llm=llm,
         task=task,

@@ -15,17 +15,15 @@ if TYPE_CHECKING:
 
     from looplet import MockLLMBackend, Prompt, Run, RunResult, ToolCall
 
-REPLY_TOKENS = 4000
-
 
 def add_run_options(parser: ArgumentParser, max_steps: int) -> None:
-    parser.add_argument(
-        "--max-steps",
-        type=_at_least_one,
-        default=max_steps,
-        metavar="N",
-        help="tool calls at most (default: %(default)s)",
-    )
+    def at_most(option: str, default: int, what: str) -> None:
+        parser.add_argument(
+            option, type=_at_least_one, default=default, metavar="N", help=f"{what} at most (default: {default})"
+        )
+
+    at_most("--max-steps", max_steps, "tool calls")
+    at_most("--max-tokens", 4000, "tokens of one reply")
     parser.add_argument("--mock", action="store_true", help="play a scripted model: no endpoint, no key")
     parser.add_argument("--model", help="default: OPENAI_MODEL")
 
@@ -41,7 +39,7 @@ def model_for(options: Namespace, program: str, scripted: MockLLMBackend) -> Any
     if options.mock:
         return scripted
     try:
-        return OpenAIBackend.from_env(model=options.model, max_tokens=REPLY_TOKENS)
+        return OpenAIBackend.from_env(model=options.model, max_tokens=options.max_tokens)
     except (LoopletError, ValueError) as error:
         sys.exit(f"{program}: {error} (--mock needs no endpoint)")
 
