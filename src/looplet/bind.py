@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from looplet._core.hook_table import bind_hooks
 from looplet._core.prompt import task_text
-from looplet._core.save import restore
+from looplet._core.save import budget_of, restore
 from looplet._drivers.performer import Announcer, Ports
 from looplet._record import Record
 from looplet.backends.adapter import adapt
@@ -80,7 +80,7 @@ def bind(
         task=asked.task,
         context=asked.context,
         config=config,
-        budget=resolve_budget(asked.max_steps, config, view, past.header["max_steps"] if past is not None else None),
+        budget=resolve_budget(asked.max_steps, config, view, budget_of(past.events) if past is not None else None),
         tools=tools,
         hooks=hooks,
         model_name=model.name,

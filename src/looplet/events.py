@@ -60,12 +60,16 @@ class ModelChunk(Event):
 
 
 class ModelReplied(Event):
-    """The model answered request `call`; `prompt` is exactly what was sent."""
+    """The model answered request `call`; `prompt` is exactly what was sent.
+
+    `purpose` is "compact" for the question of a compaction strategy, else empty.
+    """
 
     call: int
     prompt: Prompt
     reply: Reply
     duration_ms: float = 0.0
+    purpose: str = ""
 
 
 class ModelFailed(Event):
@@ -91,6 +95,7 @@ class CallStarted(Event):
     step: int
     tool_call: ToolCall
     asked: ToolCall
+    approved: bool = False
 
 
 class CallFinished(Event):

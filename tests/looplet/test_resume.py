@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.support.drive import run_async, run_sync
 
 from looplet import (
+    ApprovalHook,
     CheckpointHook,
     Compact,
     LoopConfig,
@@ -17,14 +19,17 @@ from looplet import (
     Prompt,
     ProvenanceSink,
     Reply,
+    Resume,
     RunResult,
     ToolCall,
+    ToolContext,
+    approve,
     composable_loop,
     load_trace,
     tool,
 )
 from looplet._core.save import RESUMABLE
-from looplet.errors import ServerError, TraceError
+from looplet.errors import ContextOverflow, ServerError, TraceError
 from looplet.trace.directory import JOURNAL
 
 if TYPE_CHECKING:
@@ -273,3 +278,143 @@ def test_a_checkpoint_grows_with_what_is_new_only(tmp_path: Path) -> None:
     lines = (tmp_path / "run" / JOURNAL).read_bytes().splitlines()
     sizes = [len(line) for line in lines if b'"event":"step_finished"' in line]
     assert max(sizes[150:]) < 1.2 * max(sizes[10:50])
+
+
+@settings(max_examples=5)
+@given(script=SCRIPTS)
+def test_a_last_line_without_its_newline_counts_for_the_state_and_for_the_journal(
+    tmp_path_factory: pytest.TempPathFactory, script: list[Any]
+) -> None:
+    base = tmp_path_factory.mktemp("newline")
+    whole = run_sync(**arguments(script, base / "whole"))
+    lines = (base / "whole" / JOURNAL).read_bytes().splitlines(keepends=True)
+    for kept in range(1, len(lines) - (whole.stop_reason in RESUMABLE)):
+        journal = b"".join(lines[:kept])
+        cut(base / f"cut-{kept}", journal.removesuffix(b"\n"))
+        again = run_sync(
+            **arguments(script, base / f"cut-{kept}", answered(journal)) | {"resume": base / f"cut-{kept}"}
+        )
+        assert without_process(again) == without_process(whole)
+        assert without_process(load_trace(base / f"cut-{kept}")) == without_process(whole)
+
+
+def events_of(folder: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in (folder / JOURNAL).read_text().splitlines()]
+
+
+def killed_after(folder: Path, event: str, which: int = -1) -> None:
+    """Cut the journal behind one of its `event` lines."""
+    lines = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
+    places = [index for index, name in enumerate(events_of(folder)) if name == event]
+    (folder / JOURNAL).write_bytes(b"".join(lines[: places[which] + 1]))
+
+
+@pytest.mark.parametrize("event", ["call_started", "call_finished"])
+def test_an_approved_call_is_not_repeated_when_its_process_dies(tmp_path: Path, event: str) -> None:
+    ran: list[int] = []
+
+    @tool(needs_approval=True)
+    def pay(n: int) -> str:
+        """Pay."""
+        ran.append(n)
+        return "paid"
+
+    folder = tmp_path / "run"
+    run_sync(Scripted([call("pay", 1)]), tools=[pay], task="t", hooks=[ApprovalHook(), CheckpointHook(folder)])
+    answer = Resume(folder, approve())
+    run_sync(Scripted([DONE]), tools=[pay], task="t", hooks=[ApprovalHook()], resume=answer)
+    killed_after(folder, event, 0)
+    result = run_sync(Scripted([DONE]), tools=[pay], task="t", hooks=[ApprovalHook()], resume=answer)
+    assert ran == [1]
+    expected = "interrupted" if event == "call_started" else None
+    assert result.steps[0].tool_result.error_kind == expected
+
+
+def test_a_call_that_asked_by_itself_is_announced_when_it_runs_for_real(tmp_path: Path) -> None:
+    ran: list[int] = []
+
+    @tool
+    def pay(n: int, ctx: ToolContext) -> Any:
+        """Pay, and ask first."""
+        if not ctx.approved:
+            return {"needs_approval": True}
+        ran.append(n)
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    hooks: list[Any] = [CheckpointHook(folder), ApprovalHook(lambda call: True)]
+    with pytest.raises(KeyboardInterrupt):
+        run_sync(Scripted([call("pay", 3)]), tools=[pay], task="t", hooks=hooks)
+    again = run_sync(Scripted([DONE]), tools=[pay], task="t", hooks=[ApprovalHook(lambda call: True)], resume=folder)
+    assert ran == [3]
+    assert again.steps[0].tool_result.error_kind == "interrupted"
+
+
+def test_the_question_of_a_strategy_is_never_taken_for_the_agents_reply(tmp_path: Path) -> None:
+    def summary(messages: Any) -> Any:
+        yield Prompt("Summarise.", tuple(messages[:1]))
+        return [messages[0], *messages[-2:]]
+
+    class Asks:
+        def pre_prompt(self, state: Any, log: Any, ctx: Prompt, step: int) -> Any:
+            return Compact(summary) if len(ctx.messages) > 4 else None
+
+    def policy(prompt: Prompt) -> Any:
+        if prompt.system == "Summarise.":
+            return "SUMMARY"
+        return call("double", len(prompt.messages)) if len(prompt.messages) < 5 else DONE
+
+    folder, arguments = tmp_path / "run", {"tools": [double], "task": "t", "max_steps": 4}
+    whole = run_sync(MockLLMBackend(policy), **arguments, hooks=[CheckpointHook(folder), Asks()])
+    lines = (folder / JOURNAL).read_text().splitlines()
+    asked = next(index for index, line in enumerate(lines) if '"SUMMARY"' in line)
+    (folder / JOURNAL).write_text("\n".join(lines[: asked + 1]) + "\n")
+    again = run_sync(MockLLMBackend(policy), **arguments, hooks=[Asks()], resume=folder)
+    assert again.tool_sequence == whole.tool_sequence
+    assert again.output == whole.output
+
+
+def test_a_smaller_budget_than_was_spent_ends_the_run_at_once(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run", steps=2)
+    llm = Scripted([[call("square", n) for n in range(6)]])
+    result = run_sync(llm, tools=[double, square], task="t", resume=tmp_path / "run", max_steps=1)
+    assert (result.stop_reason, len(result.steps), llm.prompts) == ("max_steps", 2, [])
+
+
+def test_a_budget_that_was_raised_stays_raised(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run", steps=2)
+    run = composable_loop(
+        Scripted([call("double", n) for n in range(9)]), "t", [double], max_steps=6, resume=tmp_path / "run"
+    )
+    next(run)
+    run.close()
+    result = run_sync(
+        Scripted([call("double", n) for n in range(9)]), tools=[double], task="t", resume=tmp_path / "run"
+    )
+    assert (result.stop_reason, len(result.steps)) == ("max_steps", 6)
+
+
+def test_a_run_that_failed_of_its_length_may_go_on_with_another_model(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    failed = run_sync(Scripted([ContextOverflow("too long")]), task="t", hooks=[CheckpointHook(folder)])
+    assert failed.stop_reason == "llm_error"
+    assert run_sync(Scripted([DONE]), task="t", resume=folder).stop_reason == "done"
+
+
+def test_notes_and_approval_of_a_started_call_are_taken_up(tmp_path: Path) -> None:
+    approved: list[bool] = []
+
+    @tool(needs_approval=True, idempotent=True)
+    def pay(n: int, ctx: ToolContext) -> str:
+        """Pay."""
+        approved.append(ctx.approved)
+        return "paid"
+
+    folder = tmp_path / "run"
+    script = [ToolCall("pay", {"n": "3"}), DONE]
+    hooks: list[Any] = [ApprovalHook(lambda call: True)]
+    whole = run_sync(Scripted(script), tools=[pay], task="t", hooks=[*hooks, CheckpointHook(folder)])
+    killed_after(folder, "call_started", 0)
+    again = run_sync(Scripted(script, 1), tools=[pay], task="t", hooks=hooks, resume=folder)
+    assert approved == [True, True]
+    assert again.steps[0].tool_result.warnings == whole.steps[0].tool_result.warnings != ()

@@ -61,9 +61,9 @@ def converse(state: RunState, asking: Generator[Prompt, Reply, Sequence[Message]
         while True:
             try:
                 question = yield from as_hooks_change_it(state, with_settings(state, prompt))
-                if state.stop:
+                if state.stop or state.cancelled:
                     return state.conversation
-                reply = yield from exchange(state, question)
+                reply = yield from exchange(state, question, "compact")
             except BackendError as error:
                 yield from emit(failed(state, error, None))
                 prompt = asking.throw(error)

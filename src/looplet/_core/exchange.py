@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from looplet.state import RunState
 
 
-def exchange(state: RunState, prompt: Prompt) -> Flow[Reply]:
+def exchange(state: RunState, prompt: Prompt, purpose: str = "") -> Flow[Reply]:
     """Send `prompt`, count what it cost, return the reply. Provider failures are BackendErrors, and not yet events."""
     state.call_number += 1
     sent = state.hooks.filter_prompt(prompt)
@@ -36,7 +36,7 @@ def exchange(state: RunState, prompt: Prompt) -> Flow[Reply]:
         error.add_note(f"raised by the model {state.model_name!r} at call {state.call_number}; it was not retried")
         raise
     state.spend(reply.usage)
-    yield from emit(ModelReplied(state.call_number, sent, reply, duration_ms))
+    yield from emit(ModelReplied(state.call_number, sent, reply, duration_ms, purpose))
     return reply
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from looplet._core.find_calls import without_reasoning
@@ -11,10 +12,12 @@ from looplet._core.prompt import say, settings, task_text
 from looplet._core.retry import Attempts
 from looplet._core.save import RESUMABLE, save
 from looplet._core.tool_turn import answer
+from looplet._core.validate import validate
 from looplet.effects import emit
 from looplet.events import RunFinished, RunResumed, RunStarted
 from looplet.messages import Message
 from looplet.result import status_of
+from looplet.types import ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from looplet._core.parse import ParsedCall
@@ -37,6 +40,8 @@ def begin(state: RunState) -> Flow[list[ParsedCall]]:
     step, gated = len(state.steps), gated_tools(state)
     yield from emit(RunResumed(state.run_id, step, restored.history, pending, restored.approval, gated))
     state.pending_approval = None
+    if state.steps_left <= 0:  # a smaller budget than before
+        state.end("max_steps")
     if state.stop:  # all that was missing is the last line
         return []
     if restored.reply is not None:
@@ -110,10 +115,32 @@ def best_answer(state: RunState, reply: Reply) -> Any:
         next_id=state.next_call_id,
         taken=state.call_ids,
     )
-    for call in (each.call for each in parsed.calls):
-        if call.tool == state.config.done_tool and call.args:
-            return next(iter(call.args.values())) if len(call.args) == 1 else call.args
-    return without_reasoning(reply.text).strip() or None
+    calls = [each.call for each in parsed.calls if each.call.tool == state.config.done_tool]
+    text = without_reasoning(reply.text).strip()
+    if state.config.output_schema is not None and not calls:
+        calls = [ToolCall(state.config.done_tool, in_form(state.config.output_schema, text))]
+    for call in calls:
+        valid = validate(call, state.tools)
+        if not isinstance(valid, ToolResult):
+            return unwrapped(state, valid[0].args)
+    return text or None if state.config.output_schema is None else None
+
+
+def in_form(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    """The arguments the done tool would have been called with, if the text is JSON."""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return {}
+    return data if schema.get("type") == "object" and isinstance(data, dict) else {"answer": data}
+
+
+def unwrapped(state: RunState, args: dict[str, Any]) -> Any:
+    """What the done tool returns of its arguments: an object as it is, a single answer without its wrapping."""
+    schema = state.config.output_schema
+    if schema is not None and schema.get("type") == "object":
+        return args
+    return next(iter(args.values())) if len(args) == 1 else args
 
 
 def teardown(state: RunState, reason: str, error: str | None, duration_s: float) -> Flow[None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from looplet._core.finish import answer_without_tools, begin
 from looplet._core.model_turn import ask_model
-from looplet._core.tool_turn import WAITING, close_step, decide, is_concurrent_safe, open_step, start
+from looplet._core.tool_turn import close_step, decide, is_concurrent_safe, is_waiting, open_step, start
 from looplet.effects import run_tools
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def waves(state: RunState, calls: list[ParsedCall]) -> Iterator[list[ParsedCall]
     """Calls that run together: one, or neighbours whose tools are `concurrent_safe`; never more than the budget."""
     state.unanswered = list(calls)
     while state.unanswered and not state.stop:
+        if state.cancelled:  # from the `for` body, say: what has not begun stays open
+            state.end("cancelled")
+            return
         most = min(state.config.max_parallel_calls, state.steps_left)
         together = list(takewhile(lambda parsed: is_concurrent_safe(state, parsed), state.unanswered[:most]))
         yield together or state.unanswered[:1]
@@ -56,5 +59,5 @@ def run_wave(state: RunState, wave: list[ParsedCall]) -> Flow[None]:
     for decision, result in zip(decided, results, strict=True):  # no break here: what ran is recorded
         step = open_step(state, decision, result)
         yield from close_step(state, decision, step)  # emits StepFinished
-        if state.stop == WAITING:  # the results of the rest are in the journal, and are taken up on resuming
+        if is_waiting(state, decision):  # the results of the rest are in the journal, and are taken up on resuming
             break

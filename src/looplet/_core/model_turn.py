@@ -59,11 +59,13 @@ def request(state: RunState) -> Flow[Reply | None]:
         if state.cancelled:
             state.end("cancelled")
             break
-        yield from choose_mode(state)
-        prompt = yield from shape_prompt(state)
-        if prompt is None:
+        try:
+            yield from choose_mode(state)
+            prompt = yield from shape_prompt(state)
+            reply = None if prompt is None else (yield from send(state, prompt))
+        except Cancelled:
+            state.end("cancelled")
             break
-        reply = yield from send(state, prompt)
         if reply is not None:
             return reply
     return None
@@ -135,10 +137,6 @@ def send(state: RunState, prompt: Prompt) -> Flow[Reply | None]:
     except BackendError as error:
         yield from mend(state, error)
         return None
-    except Cancelled:
-        state.end("cancelled")
-        return None
-    state.overflowed = False
     return reply
 
 
@@ -185,6 +183,7 @@ def take(state: RunState, reply: Reply) -> Flow[list[ParsedCall]]:
         taken=state.call_ids,
     )
     state.conversation.append(parsed.message)
+    state.overflowed = False
     if parsed.complaint is not None:
         if state.attempts.take("repair"):
             say(state, parsed.complaint)

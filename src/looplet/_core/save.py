@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from looplet._core.parse import ParsedCall
 from looplet._core.retry import Attempts
+from looplet._core.validate import validate
 from looplet._record import Record
 from looplet.effects import Decided, emit
-from looplet.events import CallFinished, CallStarted, Checkpoint, ModelFailed, ModelReplied, Saved, StepFinished
+from looplet.events import (
+    CallFinished,
+    CallStarted,
+    Checkpoint,
+    ModelFailed,
+    ModelReplied,
+    RunFinished,
+    Saved,
+    StepFinished,
+)
 from looplet.types import ErrorKind, ToolCall, ToolResult, Usage
 
 if TYPE_CHECKING:
@@ -38,7 +48,7 @@ _COUNTERS = (
 # A run that ended so may go on later; its unexecuted calls stay open in the journal.
 RESUMABLE = frozenset({"closed", "cancelled", "error", "llm_error", "waiting_for_approval"})
 INTERRUPTED = (
-    "interrupted: the process ended while this call was running; it may or may not have had its effect. "
+    "interrupted: the run was cut off while this call was running; it may or may not have had its effect. "
     "Look before you repeat it"
 )
 
@@ -67,6 +77,7 @@ def checkpoint(state: RunState) -> Checkpoint | None:
         "spent": state.spent.to_dict(),
         "attempts": state.attempts and state.attempts.to_dict(),
         "pending": state.pending_approval and state.pending_approval.to_dict(),
+        "budget": state.budget,
         "ended": ended and {"reason": ended, "errors": list(state.errors)},
         "unanswered": [
             {"call": each.call.to_dict(), "native": each.native, "problem": each.problem} for each in state.unanswered
@@ -87,30 +98,46 @@ def restore(state: RunState, history: Sequence[Event], approval: Any) -> None:
     last = max(index for index, event in enumerate(history) if checkpoint_of(event) is not None)
     saved = checkpoint_of(history[last])
     assert saved is not None, "chosen for it"  # noqa: S101  # for the type checker
+    restore_facts(state, saved)
+    for event in history:
+        restore_event(state, event)
+    state.committed = len(state.steps)
+    for event in history[last + 1 :]:
+        if isinstance(event, ModelReplied):
+            state.spend(event.reply.usage)
+    ended = saved.facts["ended"]
+    if ended is not None and ended["reason"] not in RESUMABLE:
+        end_again(state, **ended)
+    if ended is not None or isinstance(history[-1], RunFinished):  # it is given another chance: its troubles are over
+        state.overflowed, state.attempts = False, None
+    state.restored = take_up(state, history, last, approval)
+    if any(is_pending(state, event) for event in state.restored.started.values()):
+        state.pending_approval = None  # it was approved, and began
+
+
+def restore_facts(state: RunState, saved: Checkpoint) -> None:
     facts = saved.facts
     for name in _COUNTERS:
         setattr(state, name, facts[name])
     state.conversation = list(saved.conversation)
     state.call_ids = {call.call_id for message in saved.conversation for call in message.tool_calls}
     state.usage, state.spent = Usage.from_dict(facts["usage"]), Usage.from_dict(facts["spent"])
-    if facts["attempts"] is not None and facts["ended"] is None:  # one that had failed gets its attempts anew
-        state.attempts = Attempts(state.config, facts["attempts"])
-    state.pending_approval = None if facts["pending"] is None else ToolCall.from_dict(facts["pending"])
+    state.attempts = facts["attempts"] and Attempts(state.config, facts["attempts"])
+    state.pending_approval = facts["pending"] and ToolCall.from_dict(facts["pending"])
     state.unanswered = [
         ParsedCall(ToolCall.from_dict(each["call"]), each["native"], each["problem"]) for each in facts["unanswered"]
     ]
-    for event in history:
-        if isinstance(event, StepFinished):
-            state.steps.append(event.step)
-            state.call_ids.add(event.asked.call_id)  # also of turns that a compaction dropped
-            if event.step.tool_result.error is not None:
-                state.errors.append(f"{event.step.tool_call.tool}: {event.step.tool_result.error}")
-        elif isinstance(event, (ModelReplied, ModelFailed)):
-            state.call_number, state.last_prompt = event.call, event.prompt
-    state.committed = len(state.steps)
-    if facts["ended"] is not None and facts["ended"]["reason"] not in RESUMABLE:
-        end_again(state, **facts["ended"])
-    state.restored = take_up(state, history, history[last + 1 :], approval)
+
+
+def restore_event(state: RunState, event: Event) -> None:
+    """What the events say themselves: the steps, their errors, the latest request."""
+    if isinstance(event, StepFinished):
+        state.steps.append(event.step)
+        state.call_ids.add(event.asked.call_id)  # also of turns that a compaction dropped
+        if event.step.tool_result.error is not None:
+            state.errors.append(f"{event.step.tool_call.tool}: {event.step.tool_result.error}")
+    elif isinstance(event, (ModelReplied, ModelFailed)):
+        state.call_number, state.last_prompt = event.call, event.prompt
 
 
 def end_again(state: RunState, reason: str, errors: list[str]) -> None:
@@ -120,24 +147,36 @@ def end_again(state: RunState, reason: str, errors: list[str]) -> None:
         state.output = state.steps[-1].tool_result.data
 
 
-def take_up(state: RunState, history: Sequence[Event], tail: Sequence[Event], approval: Any) -> Restored:
-    """What happened after the last checkpoint."""
+def take_up(state: RunState, history: Sequence[Event], last: int, approval: Any) -> Restored:
+    """What was begun and not committed, and a reply after the `last` checkpoint, told by the events in their order."""
+    started: dict[int, CallStarted] = {}
+    finished: dict[int, CallFinished] = {}
     reply = None
-    for event in tail:
-        if isinstance(event, ModelReplied):
+    for index, event in enumerate(history):
+        if isinstance(event, CallStarted):
+            started[event.step] = event
+            finished.pop(event.step, None)
+        elif isinstance(event, CallFinished):
+            finished[event.step] = event
+        elif isinstance(event, ModelReplied) and index > last and not event.purpose:
             reply = event.reply
-            state.spend(reply.usage)
-    started = {event.step: event for event in history if isinstance(event, CallStarted)}
-    finished = {event.step: event for event in history if isinstance(event, CallFinished)}
-    for step in [step for step, event in started.items() if not is_open(state, step, event)]:
-        del started[step]
-    return Restored(tuple(history), started, finished, reply, approval)
+        saved = checkpoint_of(event)
+        if saved is not None and saved.facts["pending"] is not None:  # waiting for approval: in effect, not begun
+            waiting = saved.facts["pending"]["call_id"]
+            started = {step: each for step, each in started.items() if each.asked.call_id != waiting}
+    open_calls = {step: each for step, each in started.items() if step > state.committed}
+    return Restored(tuple(history), open_calls, finished, reply, approval)
 
 
-def is_open(state: RunState, step: int, event: CallStarted) -> bool:
-    """Whether this call is still to be taken up. One that waits for approval has, in effect, not begun."""
-    pending = state.pending_approval
-    return step > state.committed and (pending is None or event.asked.call_id != pending.call_id)
+def is_pending(state: RunState, event: CallStarted) -> bool:
+    return state.pending_approval is not None and event.asked.call_id == state.pending_approval.call_id
+
+
+def budget_of(history: Sequence[Event]) -> int | None:
+    """The budget the run had last."""
+    saved = [checkpoint for event in history if (checkpoint := checkpoint_of(event)) is not None]
+    budget: int | None = saved[-1].facts.get("budget") if saved else None
+    return budget
 
 
 def checkpoint_of(event: Event) -> Checkpoint | None:
@@ -153,7 +192,9 @@ def recovered(state: RunState, asked: Decided) -> Decided | None:
     started = restored.started.get(asked.step) if restored else None
     if restored is None or started is None:
         return None
-    decision = asked.replace(call=started.tool_call)
+    valid = validate(asked.call, state.tools)
+    notes = () if isinstance(valid, ToolResult) or valid[0].args != started.tool_call.args else valid[1]
+    decision = asked.replace(call=started.tool_call, notes=notes, approved=started.approved)
     finished = restored.finished.get(asked.step)
     if finished is not None:
         return decision.replace(result=finished.result, known=True)

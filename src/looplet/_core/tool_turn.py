@@ -61,6 +61,12 @@ def wait_for_approval(state: RunState, call: ToolCall) -> Flow[None]:
         yield from save(state)
 
 
+def is_waiting(state: RunState, decision: Decided) -> bool:
+    """Whether this very call is the one the run waits with."""
+    pending = state.pending_approval
+    return state.stop == WAITING and pending is not None and pending.call_id == decision.call.call_id
+
+
 def with_own_args(call: ToolCall) -> ToolCall:
     return call.replace(args=own_copy(call.args))
 
@@ -111,7 +117,7 @@ def start(decided: Sequence[Decided]) -> Flow[None]:
     """Announce what is about to execute; refused calls never start."""
     for decision in decided:
         if decision.result is None:
-            yield from emit(CallStarted(decision.step, decision.call, decision.asked))
+            yield from emit(CallStarted(decision.step, decision.call, decision.asked, decision.approved))
 
 
 def open_step(state: RunState, decision: Decided, result: ToolResult) -> Step:
@@ -130,7 +136,7 @@ def close_step(state: RunState, decision: Decided, step: Step) -> Flow[None]:
     notes: list[str] = []
     try:
         step = yield from look_back(state, decision, step, notes)
-        if state.stop == WAITING:
+        if is_waiting(state, decision):
             state.steps.pop()  # it has not happened yet: the call stays open until it is approved
             return
         step = yield from ask_done(state, step)
@@ -147,10 +153,10 @@ def look_back(state: RunState, decision: Decided, step: Step, notes: list[str]) 
         if isinstance(answer, Stop):
             yield from wait_for_approval(state, step.tool_call)
             break
-        if isinstance(answer, Allow) and answer.approved and not decision.approved:
-            again = yield from run_tools([decision.replace(result=None, approved=True)])
-            step = step.replace(tool_result=again[0])
-            state.steps[-1] = step
+        if isinstance(answer, Allow) and answer.approved:
+            if not decision.approved:  # a tool that asked by itself; one that asks again has had its answer
+                step = yield from run_approved(state, decision, step, answer)
+                state.steps[-1] = step
         elif isinstance(answer, (str, InjectContext)):
             text = answer if isinstance(answer, str) else answer.text
             notes += [text] if text.strip() else []
@@ -158,8 +164,18 @@ def look_back(state: RunState, decision: Decided, step: Step, notes: list[str]) 
             step = step.replace(tool_result=answer)
             state.steps[-1] = step
         elif answer is not None:
-            raise impossible(state, "post_dispatch", hook, answer, "a str, InjectContext, a ToolResult or Stop")
+            raise impossible(state, "post_dispatch", hook, answer, "a str, InjectContext, a ToolResult, Allow or Stop")
     return step
+
+
+def run_approved(state: RunState, decision: Decided, step: Step, answer: Allow) -> Flow[Step]:
+    """Run a call again whose tool asked for approval, with the arguments a person may have edited."""
+    decision = rewritten(state, decision.replace(result=None), answer)
+    yield from start([decision])
+    result = (yield from run_tools([decision]))[0]
+    if decision.notes:
+        result = result.replace(warnings=(*decision.notes, *result.warnings))
+    return step.replace(tool_call=decision.call, tool_result=result)
 
 
 def ask_done(state: RunState, step: Step) -> Flow[Step]:

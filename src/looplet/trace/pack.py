@@ -139,7 +139,8 @@ class Packer:
         reply = self._pack_reply(event.reply)
         self._reply, self._calls = (event.call, reply_message(reply)), reply_calls(reply)
         self._spent += event.reply.usage or Usage()
-        return {"call": event.call, "prompt": prompt, "reply": reply, "duration_ms": event.duration_ms}
+        record = {"call": event.call, "prompt": prompt, "reply": reply, "duration_ms": event.duration_ms}
+        return record | {"purpose": event.purpose} if event.purpose else record
 
     def _model_failed(self, event: ModelFailed) -> dict[str, Any]:
         return {
@@ -192,7 +193,9 @@ class Packer:
     def _call_started(self, event: CallStarted) -> dict[str, Any]:
         call, asked = self._call(event.tool_call), self._call(event.asked)
         self._open[event.step] = {"tool_call": call, "asked": asked}
-        record = {"step": event.step, "tool_call": self._refer(call)}
+        record: dict[str, Any] = {"step": event.step, "tool_call": self._refer(call)}
+        if event.approved:
+            record["approved"] = True
         return record if asked == call else record | {"asked": self._refer(asked)}
 
     def _call_finished(self, event: CallFinished) -> dict[str, Any]:

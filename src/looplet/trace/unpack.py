@@ -65,7 +65,8 @@ class Unpacker:
         self._calls = [ToolCall.from_dict(call) for call in reply_calls(packed)]
         reply = unpack_reply(packed)
         self._spent += reply.usage or Usage()
-        return ModelReplied(record["call"], prompt, reply, record.get("duration_ms", 0.0))
+        duration, purpose = record.get("duration_ms", 0.0), record.get("purpose", "")
+        return ModelReplied(record["call"], prompt, reply, duration, purpose)
 
     def _model_failed(self, record: dict[str, Any]) -> ModelFailed:
         prompt = self._prompt(record)
@@ -98,7 +99,7 @@ class Unpacker:
         call = self._call(record["tool_call"])
         asked = self._call(record["asked"]) if "asked" in record else call
         self._open[record["step"]] = {"tool_call": call, "asked": asked}
-        return CallStarted(record["step"], call, asked)
+        return CallStarted(record["step"], call, asked, record.get("approved", False))
 
     def _call_finished(self, record: dict[str, Any]) -> CallFinished:
         said = self._open.setdefault(record["step"], {})

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.drive import run_sync
+from tests.support.drive import run_async, run_sync
 
-from looplet import Compact, LoopConfig, Message, MockLLMBackend, Prompt, Reply, ToolCall, tool
+from looplet import CancelToken, Compact, LoopConfig, Message, MockLLMBackend, Prompt, Reply, ToolCall, tool
 from looplet._core.compact import shorter, size
 from looplet.backends.openai_wire import openai_message
 from looplet.backends.request_check import RequestCheck
@@ -159,3 +159,23 @@ def test_a_redacting_hook_covers_a_strategys_question(drive: Drive) -> None:
     drive(llm, tools=[echo], hooks=[Using(summary), Scrub()], task="a secret task")
     assert len(llm.prompts) == 4
     assert not any("secret" in str(prompt) for prompt in llm.prompts)
+
+
+def test_cancelling_while_a_strategy_asks_ends_the_run_as_cancelled() -> None:
+    token = CancelToken()
+
+    def summary(messages: Sequence[Message]) -> Generator[Prompt, Reply, Sequence[Message]]:
+        yield Prompt("Summarise.", tuple(messages[:1]))
+        return messages
+
+    def policy(prompt: Prompt) -> Any:
+        if prompt.system == "Summarise.":
+            token.cancel()
+            return "a summary"
+        return CALLS[0]
+
+    for run in (run_sync, run_async):
+        token = CancelToken()
+        config = LoopConfig(cancel_token=token)
+        result = run(MockLLMBackend(policy), tools=[echo], hooks=[Using(summary, above=2)], config=config)
+        assert result.stop_reason == "cancelled"

@@ -47,3 +47,19 @@ def test_calls_a_budget_cut_off_are_answered_before_the_last_request(drive: Driv
     drive(llm, tools=[echo], config=LAST)
     results = [message.content for message in llm.prompts[-1].messages if message.role == "tool"]
     assert results == ["a", "not executed: the run ended first", "not executed: the run ended first"]
+
+
+OBJECT = {"type": "object", "properties": {"total": {"type": "integer"}}, "required": ["total"]}
+
+
+@pytest.mark.parametrize("reply", [ToolCall("done", {"total": 3}), '{"total": 3}'])
+def test_a_final_answer_has_the_form_the_done_tool_gives(drive: Drive, reply: Any) -> None:
+    config = LoopConfig(max_steps=1, final_answer=True, output_schema=OBJECT)
+    llm = MockLLMBackend([ToolCall("echo", {"text": "a"}), reply])
+    assert drive(llm, tools=[echo], config=config).output == {"total": 3}
+
+
+def test_a_final_answer_in_another_form_is_none(drive: Drive) -> None:
+    config = LoopConfig(max_steps=1, final_answer=True, output_schema=OBJECT)
+    llm = MockLLMBackend([ToolCall("echo", {"text": "a"}), "about three"])
+    assert drive(llm, tools=[echo], config=config).output is None

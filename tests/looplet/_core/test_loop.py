@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from looplet import DefaultState, LoopConfig, MockLLMBackend, Prompt, Reply, ToolCall, composable_loop, tool
+from looplet import (
+    CancelToken,
+    DefaultState,
+    LoopConfig,
+    MockLLMBackend,
+    Prompt,
+    Reply,
+    ToolCall,
+    composable_loop,
+    tool,
+)
 from looplet.events import RunFinished, StepFinished
 
 if TYPE_CHECKING:
@@ -423,3 +433,19 @@ def test_each_broken_watcher_is_named_once(caplog: pytest.LogCaptureFixture) -> 
 
     list(composable_loop(llm=MockLLMBackend([DONE]), tools=[], task="go", hooks=[Broken(), Broken()]))
     assert len(caplog.records) == 2
+
+
+def test_cancelling_from_the_for_body_begins_nothing_more() -> None:
+    ran: list[int] = []
+
+    @tool
+    def note(n: int) -> None:
+        """Note."""
+        ran.append(n)
+
+    token = CancelToken()
+    llm = MockLLMBackend([[ToolCall("note", {"n": n}) for n in range(3)]])
+    run = composable_loop(llm=llm, tools=[note], task="go", config=LoopConfig(cancel_token=token))
+    for _ in run:
+        token.cancel()
+    assert (ran, len(run.result.steps), run.result.stop_reason) == ([0], 1, "cancelled")

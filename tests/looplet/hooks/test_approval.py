@@ -189,3 +189,47 @@ def test_a_pause_that_dies_with_the_process_is_said_at_loop_start() -> None:
 def test_a_handler_that_cannot_be_called_is_refused() -> None:
     with pytest.raises(TypeError, match="give a function of the tool call, or None to pause"):
         ApprovalHook("yes")  # type: ignore[arg-type]
+
+
+@LIVE
+def test_edited_arguments_of_a_tool_that_asked_by_itself_are_what_runs(run: Callable[..., Any]) -> None:
+    result = run([MUCH, DONE], tools=[transfer], hooks=[ApprovalHook(lambda call: Allow({"amount": 101}))])
+    assert result.steps[0].tool_result.data == "moved 101"
+    assert result.steps[0].tool_call.args == {"amount": 101}
+
+
+def test_a_tool_that_asks_again_after_its_approval_has_had_its_answer() -> None:
+    @tool(needs_approval=True)
+    def insist() -> Any:
+        """Insist."""
+        return {"needs_approval": True}
+
+    result = run_sync([ToolCall("insist"), DONE], tools=[insist], hooks=[ApprovalHook(lambda call: True)])
+    assert result.stop_reason == "done"
+
+
+@LIVE
+def test_ungated_calls_of_a_wave_keep_their_results(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    ran: list[str] = []
+
+    @tool(concurrent_safe=True)
+    def look() -> str:
+        """Look."""
+        ran.append("look")
+        return "seen"
+
+    @tool(concurrent_safe=True, needs_approval=True)
+    def act() -> str:
+        """Act."""
+        ran.append("act")
+        return "acted"
+
+    hooks: list[Any] = [ApprovalHook(), CheckpointHook(tmp_path / "run")]
+    paused = run([[ToolCall("look"), ToolCall("act")]], tools=[look, act], hooks=hooks)
+    assert [step.tool_result.data for step in paused.steps] == ["seen"]
+    answer = Resume(tmp_path / "run", approve())
+    resumed = run(MockLLMBackend([DONE]), tools=[look, act], hooks=[ApprovalHook()], resume=answer)
+    assert [step.tool_result.data for step in resumed.steps] == ["seen", "acted", "x"]
+    assert ran == ["look", "act"]
