@@ -79,11 +79,15 @@ class TraceDirectory:
         return journal
 
     def _reopen(self) -> int:
-        """Go on in the journal that is there; a line that was cut short goes."""
+        """Go on in the journal that is there, after the lines that its readers see."""
         journal = os.open(self.path / JOURNAL, os.O_RDWR | os.O_APPEND)
         self._lock(journal)
         data = (self.path / JOURNAL).read_bytes()
-        os.ftruncate(journal, data.rfind(b"\n") + 1)
+        whole = whole_lines(data)
+        if len(whole) > len(data):
+            os.write(journal, b"\n")
+        else:
+            os.ftruncate(journal, len(whole))
         return journal
 
     def _lock_old(self) -> int | None:
@@ -136,6 +140,19 @@ class TraceDirectory:
             aside = self.path.with_name(f"{self.path.name}.previous-{count}")
         self.path.rename(aside)
         return aside
+
+
+def whole_lines(data: bytes) -> bytes:
+    """What counts of a journal, for its readers and for who goes on in it: each line that is whole, with its newline.
+
+    A last line without a newline is whole if it is a JSON object, since a part of one is none.
+    """
+    end = data.rfind(b"\n") + 1
+    try:
+        last = json.loads(data[end:].decode())
+    except (ValueError, RecursionError):
+        last = None
+    return data + b"\n" if isinstance(last, dict) else data[:end]
 
 
 def is_finished(journal: Path) -> bool:

@@ -13,7 +13,7 @@ from looplet.errors import TraceError
 from looplet.events import Event, ModelFailed, ModelReplied, RunFinished, StepFinished
 from looplet.messages import Prompt
 from looplet.result import RunResult
-from looplet.trace.directory import ARTIFACTS, JOURNAL
+from looplet.trace.directory import ARTIFACTS, JOURNAL, whole_lines
 from looplet.trace.pack import SCHEMA
 from looplet.trace.unpack import Unpacker
 from looplet.types import Step, Usage
@@ -111,19 +111,19 @@ def run_dirs(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def _parse(data: bytes, journal: Path) -> tuple[list[dict[str, Any]], str | None]:
-    lines = data.splitlines()
+    whole = whole_lines(data)
     records: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(whole.splitlines(), start=1):
         try:
             record = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
-            if number == len(lines) and not data.endswith(b"\n") and records:
-                return records, f"the last line ({number}) was cut short when the run was interrupted; it is left out"
             raise TraceError(f"{str(journal)!r} is damaged: line {number} is not JSON ({error})") from error
         if not isinstance(record, dict):
             raise TraceError(f"{str(journal)!r} is damaged: line {number} is not a JSON object")
         records.append(record)
-    return records, None
+    if len(whole) >= len(data):
+        return records, None
+    return records, f"the last line ({len(records) + 1}) was cut short when the run was interrupted; it is left out"
 
 
 def _check_header(records: list[dict[str, Any]], journal: Path) -> None:

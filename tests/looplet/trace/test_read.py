@@ -89,13 +89,14 @@ def test_an_unfinished_run_says_so_and_counts_what_it_did(tmp_path: Path) -> Non
     ("content", "message"),
     [
         (b"", "has no header: the run was killed before it wrote its first line"),
-        (b'{"event": "run_st', "line 1 is not JSON"),
+        (b'{"event": "run_st', "has no header: the run was killed before it wrote its first line"),
+        (b'{"event": "run_st\n', "line 1 is not JSON"),
         (b'{"event": "noticed"}\n', "has no header"),
         (b'{"event": "run_started", "schema": 2}\n', "has schema 2; this looplet reads 1; read it with a newer one"),
         (b'{"event": "run_started", "schema": 1}\n', "is damaged: KeyError: 'tools'"),
         (b"[]\n", "line 1 is not a JSON object"),
     ],
-    ids=["empty", "torn", "headless", "newer", "incomplete", "list"],
+    ids=["empty", "torn", "broken", "headless", "newer", "incomplete", "list"],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "journal.jsonl").write_bytes(content)
