@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "data_agent"
 MOCK_WINDOW = 600  # tokens: small, so that the mock's conversation is compacted, too
-DEFAULT_DIR = "data_agent_state"
 _WAITING_STATUS = 3
 
 
@@ -86,7 +85,7 @@ def parsed(arguments: Sequence[str] | None) -> Namespace:
     begin.add_argument("--clean", action="store_true", help="remove what earlier runs left, then begin")
     begin.add_argument("--resume", action="store_true", help="go on with the run that was interrupted or waits")
     parser.add_argument("--yes", action="store_true", help="approve every deletion")
-    parser.add_argument("--dir", default=DEFAULT_DIR, help="the state folder (default: ./%(default)s)")
+    parser.add_argument("--dir", default="data_agent_state", help="the state folder (default: ./%(default)s)")
     add_run_options(parser, max_steps=40)
     return parser.parse_args(arguments)
 
@@ -147,12 +146,13 @@ def waiting_call(run: Run) -> str:
 
 
 def command(options: Namespace, *more: str) -> str:
-    """The command line that goes on with this run."""
+    """The command line that goes on with this run, with what was said for it."""
     words = ["python", "-m", "looplet.examples.data_agent", "--resume", *more]
-    words += ["--dir", options.dir] if options.dir != DEFAULT_DIR else []
-    words += ["--mock"] if options.mock else []
-    words += ["--model", options.model] if options.model else []
-    return shlex.join(words)
+    usual = vars(parsed([]))
+    for name in ("dir", "max_steps", "max_tokens", "model"):
+        if getattr(options, name) != usual[name]:
+            words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    return shlex.join([*words, "--mock"] if options.mock else words)
 
 
 if __name__ == "__main__":
