@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,19 +20,19 @@ class CancelToken:
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
+        self._cancelled = False
+        self._lock = threading.RLock()  # a signal handler may come while its own thread holds the lock
         self._calls: set[str] = set()
         self._listeners: list[Callable[[], None]] = []
 
     @property
     def cancelled(self) -> bool:
         """True once the run was cancelled."""
-        return self._event.is_set()
+        return self._cancelled
 
     def cancel(self) -> None:
         """End the run."""
-        self._event.set()
+        self._cancelled = True
         self._notify()
 
     def cancel_call(self, call_id: str) -> None:
@@ -44,7 +47,16 @@ class CancelToken:
 
     def wait(self, seconds: float) -> bool:
         """Sleep until the run is cancelled, at most `seconds`; return whether it was."""
-        return self._event.wait(seconds)
+        bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # not an Event: its lock, too, may be held by this thread
+        unsubscribe = self.subscribe(lambda: bell.put(None))
+        end = time.monotonic() + seconds
+        try:
+            while not self.cancelled and (left := end - time.monotonic()) > 0:
+                with suppress(queue.Empty):
+                    bell.get(timeout=left)
+        finally:
+            unsubscribe()
+        return self.cancelled
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have `listener` called after each cancellation; return the function that ends that."""

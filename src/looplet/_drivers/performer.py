@@ -28,6 +28,7 @@ class Announcer:
         self._journals = hooks.journals
         self._watchers = hooks.on_event
         self._complained: set[BoundHook] = set()
+        self._closed = False
 
     def tell(self, event: Event) -> None:
         """Write the event to the journals, then show it to the watchers."""
@@ -36,7 +37,9 @@ class Announcer:
         self.show(event)
 
     def show(self, event: Event) -> None:
-        """Call the watchers, whose exceptions never stop a run."""
+        """Call the watchers, whose exceptions never stop a run. After the end, what was abandoned is not heard."""
+        if self._closed:
+            return
         for watcher in self._watchers:
             try:
                 watcher.method(event)
@@ -44,7 +47,8 @@ class Announcer:
                 self._complain(watcher, error)
 
     def close(self) -> None:
-        """Close every journal; the first failure is raised when all have been asked."""
+        """Fall silent and close every journal; the first failure is raised when all have been asked."""
+        self._closed = True
         failures: list[Exception] = []
         for journal in self._journals:
             try:
@@ -146,6 +150,11 @@ class Wave:
         return [self._results[number] for number in range(len(self._decided))]
 
 
+def not_begun() -> Cancelled:
+    """Why a call has no result whose cancellation came before the call."""
+    return Cancelled("cancelled before it began")
+
+
 class Abandoned(Exception):  # what happened to the call
     """A call took longer than it may."""
 
@@ -153,7 +162,7 @@ class Abandoned(Exception):  # what happened to the call
 def abandoned(decision: Decided, why: BaseException | None) -> ToolResult:
     """The result of a call nobody waits for any more. What it still does, it does unseen."""
     if isinstance(why, Cancelled):
-        error, kind = "cancelled before it finished", ErrorKind.CANCELLED
+        error, kind = str(why) or "cancelled before it finished", ErrorKind.CANCELLED
     else:
         error, kind = f"no result after {decision.timeout_s:g} s, the call was abandoned", ErrorKind.TIMEOUT
     milliseconds = (decision.timeout_s or 0.0) * 1000 if kind is ErrorKind.TIMEOUT else 0.0
@@ -171,6 +180,12 @@ def finished_step(effect: Effect, outcome: Outcome) -> Step | None:
     if outcome.failure is None and type(effect) is Emit and type(effect.event) is StepFinished:
         return effect.event.step
     return None
+
+
+def close_unstarted(awaitable: object) -> None:
+    """Give up what nobody will await; a coroutine would warn about that when it is collected."""
+    if hasattr(awaitable, "close"):
+        awaitable.close()
 
 
 def warn(message: str) -> None:

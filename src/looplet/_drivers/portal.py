@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock  # all that is needed here of `threading`, which a sync run may never load
 from typing import TYPE_CHECKING, Any
+
+from looplet._drivers.performer import close_unstarted
+from looplet.errors import Cancelled
 
 if TYPE_CHECKING:
     import asyncio
@@ -13,9 +17,14 @@ _FAREWELL_S = 0.5  # for tasks that were cancelled; a tool that blocks the loop 
 
 
 class Portal:
-    """A background event loop that starts with the first awaitable and ends with the run."""
+    """A background event loop that starts with the first awaitable and ends with the run.
+
+    Calls of a wave come here at once, from threads of their own; one that was abandoned may even come after the end.
+    """
 
     def __init__(self) -> None:
+        self._lock = allocate_lock()  # held while work is handed to the loop: all of it comes before `_last_words`
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
 
@@ -29,7 +38,11 @@ class Portal:
             except BaseException as error:  # noqa: BLE001  # raised in the caller's thread; here it would end the loop
                 return None, error
 
-        future = asyncio.run_coroutine_threadsafe(finish(), self._started())
+        with self._lock:
+            if self._closed:
+                close_unstarted(awaitable)
+                raise Cancelled("the run has ended")
+            future = asyncio.run_coroutine_threadsafe(finish(), self._started())
         try:
             value, error = future.result()
         except BaseException:  # an interrupt while waiting
@@ -50,13 +63,15 @@ class Portal:
         return self._loop
 
     def close(self) -> None:
-        """Cancel what is left on the loop and end it."""
-        if self._loop is None or self._thread is None:
+        """Cancel what is left on the loop and end it, for good."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+            self._closed = True
+        if loop is None or thread is None:
             return
         import asyncio
 
-        loop, thread = self._loop, self._thread
-        self._loop = self._thread = None
         asyncio.run_coroutine_threadsafe(_last_words(), loop).add_done_callback(
             lambda _done: loop.call_soon_threadsafe(loop.stop)
         )

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Outcome, Performer, Wave, finished_step
+from looplet._drivers.performer import Outcome, Performer, Wave, close_unstarted, finished_step
 from looplet._drivers.portal import Portal
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
 from looplet.errors import BackendError, HookError
@@ -62,8 +62,7 @@ class SyncDriver(Performer):
             case Sleep():
                 self._sleep(effect.seconds)
             case AwaitHook():
-                if hasattr(effect.awaitable, "close"):
-                    effect.awaitable.close()
+                close_unstarted(effect.awaitable)
                 raise HookError("a hook answered with an awaitable in a sync run; use async_composable_loop")
         return None
 
@@ -81,7 +80,7 @@ class SyncDriver(Performer):
         finally:
             self.ports.look()
         if hasattr(reply, "__await__"):
-            reply.close()
+            close_unstarted(reply)
             raise TypeError("chat() returned an awaitable; use async_composable_loop")
         return reply, (time.perf_counter() - began) * 1000
 

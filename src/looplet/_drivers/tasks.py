@@ -9,7 +9,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Abandoned
+from looplet._drivers.performer import Abandoned, not_begun
 from looplet.errors import BackendError, Cancelled
 
 if TYPE_CHECKING:
@@ -28,11 +28,17 @@ class AsyncCrew:
         self._tasks: dict[asyncio.Task[Any], int] = {}
         self._deadlines: dict[int, float] = {}
         self._call_ids: dict[int, str] = {}
+        self._not_begun: list[int] = []
         self._woken = asyncio.Event()
 
     def start(
         self, key: int, work: Coroutine[Any, Any, Any], *, timeout_s: float | None = None, call_id: str = ""
     ) -> None:
+        """Begin a call, unless it was cancelled before."""
+        if self._token is not None and self._token.covers(call_id):
+            work.close()
+            self._not_begun.append(key)
+            return
         self._tasks[asyncio.ensure_future(work)] = key
         self._call_ids[key] = call_id
         if timeout_s is not None:
@@ -46,6 +52,8 @@ class AsyncCrew:
             unsubscribe = self._token.subscribe(lambda: _wake(loop, self._woken))
         waker = asyncio.ensure_future(self._woken.wait())
         try:
+            for key in self._not_begun:
+                finished(key, None, not_begun())
             self._give_up(finished)
             while self._tasks:
                 done, _ = await asyncio.wait(
@@ -57,10 +65,13 @@ class AsyncCrew:
                     self._woken.clear()
                     waker = asyncio.ensure_future(self._woken.wait())
                 self._give_up(finished)
+        except BaseException:  # the run ends here, but what has finished is not to be lost
+            self._hand_over_the_rest(finished)
+            raise
         finally:
             waker.cancel()
             for task in self._tasks:  # the run itself was cancelled, or `finished` raised
-                task.cancel()
+                _abandon(task)
             if unsubscribe is not None:
                 unsubscribe()
 
@@ -74,6 +85,11 @@ class AsyncCrew:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         finished(key, None if error else task.result(), error)
 
+    def _hand_over_the_rest(self, finished: Finished) -> None:
+        """Hand out the results that are there; nothing is waited for, and failures give way to the one raised."""
+        for task in [task for task in self._tasks if task.done() and not task.cancelled() and not task.exception()]:
+            self._hand_over(task, finished)
+
     def _give_up(self, finished: Finished) -> None:
         """Cancel, and do not wait for, what is late or covered by the token."""
         now = time.monotonic()
@@ -82,8 +98,14 @@ class AsyncCrew:
             if late or (self._token is not None and self._token.covers(self._call_ids[key])):
                 del self._tasks[task]
                 self._deadlines.pop(key, None)
-                task.cancel()
+                _abandon(task)
                 finished(key, None, Abandoned() if late else Cancelled())
+
+
+def _abandon(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and look away: asyncio would complain about an exception that nobody retrieves."""
+    task.cancel()
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from looplet._drivers.performer import Abandoned
+from looplet._drivers.performer import Abandoned, not_begun
 from looplet.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -31,10 +31,15 @@ class Crew:
         self._inbox: queue.SimpleQueue[tuple[int, Any, BaseException | None] | None] = queue.SimpleQueue()
         self._deadlines: dict[int, float | None] = {}
         self._call_ids: dict[int, str] = {}
+        self._not_begun: list[int] = []
 
     def start(
         self, key: int, function: Callable[[], Any], *, timeout_s: float | None = None, call_id: str = ""
     ) -> None:
+        """Begin a call, unless it was cancelled before."""
+        if self._token is not None and self._token.covers(call_id):
+            self._not_begun.append(key)
+            return
         context = copy_context()
 
         def work() -> None:
@@ -51,9 +56,14 @@ class Crew:
         """Call `finished` once for every function started, in the order in which they end."""
         unsubscribe = self._token.subscribe(lambda: self._inbox.put(None)) if self._token else None
         try:
+            for key in self._not_begun:
+                finished(key, None, not_begun())
             self._give_up_cancelled(finished)
             while self._deadlines:
                 self._take(finished)
+        except BaseException:  # the run ends here, but what has finished is not to be lost
+            self._hand_over_the_rest(finished)
+            raise
         finally:
             if unsubscribe is not None:
                 unsubscribe()
@@ -71,6 +81,14 @@ class Crew:
         elif item[0] in self._deadlines:
             del self._deadlines[item[0]]
             finished(*item)
+
+    def _hand_over_the_rest(self, finished: Finished) -> None:
+        """Hand out the results that are there; nothing is waited for, and failures give way to the one raised."""
+        while not self._inbox.empty():
+            item = self._inbox.get()
+            if item is not None and item[0] in self._deadlines and item[2] is None:
+                del self._deadlines[item[0]]
+                finished(*item)
 
     def _give_up_late(self, finished: Finished) -> None:
         now = time.monotonic()

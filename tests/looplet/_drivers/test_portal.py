@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 
 from looplet import MockLLMBackend, ToolCall, composable_loop, tool
+from looplet._drivers.portal import Portal
 
 DONE = ToolCall("done", {"answer": "x"})
 
@@ -62,3 +64,49 @@ def test_one_loop_serves_all_async_tools_of_a_run() -> None:
 
     list(composable_loop(llm=MockLLMBackend([ToolCall("note"), ToolCall("note"), DONE]), tools=[note], task="go"))
     assert loops[0] is loops[1]
+
+
+def test_calls_that_come_at_once_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two loops would mean locks "bound to a different event loop", and a thread that is left behind."""
+    together, make, made = threading.Barrier(2), asyncio.new_event_loop, []
+
+    def slow() -> asyncio.AbstractEventLoop:
+        with suppress(threading.BrokenBarrierError):  # nobody else may get here, so the wait is in vain
+            together.wait(0.1)
+        made.append(make())
+        return made[-1]
+
+    async def nothing() -> None:
+        pass
+
+    monkeypatch.setattr(asyncio, "new_event_loop", slow)
+    portal = Portal()
+    threads = [threading.Thread(target=lambda: portal.run(nothing())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    portal.close()
+    assert len(made) == 1
+    assert portal_threads() == []
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # which is true, and the point
+def test_nothing_starts_on_the_loop_of_a_run_that_has_ended() -> None:
+    go_on, ran, calls = threading.Event(), [], []
+
+    async def work() -> None:
+        ran.append("work")
+
+    @tool(timeout_s=0.01)
+    def late() -> object:
+        """Come back with a coroutine when the run is over."""
+        calls.append(threading.current_thread())
+        go_on.wait()
+        return work()
+
+    list(composable_loop(llm=MockLLMBackend([ToolCall("late"), DONE]), tools=[late], task="go"))
+    go_on.set()
+    calls[0].join()
+    assert ran == []
+    assert portal_threads() == []

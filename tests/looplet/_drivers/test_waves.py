@@ -12,7 +12,7 @@ from tests.support.drive import run_async, run_sync
 from looplet import Capabilities, LoopConfig, MockLLMBackend, Prompt, Reply, ToolCall, ToolContext, tool
 from looplet.cancel import CancelToken
 from looplet.errors import ServerError
-from looplet.events import CallFinished, CallStarted, Event
+from looplet.events import CallFinished, CallStarted, Event, RunFinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,6 +240,43 @@ def test_one_call_can_be_cancelled_and_the_run_goes_on(run: Callable[..., Any]) 
     never.set()
     assert [step.tool_result.error_kind for step in result.steps] == [None, "cancelled", None, None]
     assert result.stop_reason == "done"
+
+
+@LIVE
+def test_a_call_that_was_cancelled_before_it_came_does_not_run(run: Callable[..., Any]) -> None:
+    token, ran = CancelToken(), []
+    token.cancel_call("c1")
+
+    @tool
+    def work(n: int) -> None:
+        """Work."""
+        ran.append(n)
+
+    result = run([*numbered("work", 2), DONE], tools=[work], config=LoopConfig(cancel_token=token))
+    assert ran == [0]
+    assert [step.tool_result.error for step in result.steps] == [None, "cancelled before it began", None]
+    assert result.steps[1].tool_result.error_kind == "cancelled"
+
+
+@LIVE
+def test_what_an_abandoned_call_says_after_the_end_is_not_shown(run: Callable[..., Any]) -> None:
+    go_on, threads, seen = threading.Event(), [], []
+
+    class Watch:
+        def on_event(self, event: Event) -> None:
+            seen.append(event)
+
+    @tool(timeout_s=0.01)
+    def late(ctx: ToolContext) -> None:
+        """Report when the run is over."""
+        threads.append(threading.current_thread())
+        go_on.wait()
+        ctx.progress("still here")
+
+    run([ToolCall("late"), DONE], tools=[late], hooks=[Watch()])
+    go_on.set()
+    threads[0].join()
+    assert isinstance(seen[-1], RunFinished)
 
 
 def test_a_cancelled_task_cancels_its_run() -> None:
