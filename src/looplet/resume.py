@@ -42,7 +42,8 @@ def take_up(
 ) -> tuple[Trace | None, Any, list[CheckpointHook]]:
     """The run to go on with (None: begin one), the answer it waits for, and a CheckpointHook if none is given."""
     resume = asked if isinstance(asked, Resume) else Resume(asked)
-    return resumable(resume, task), resume.answer, own_checkpoint(resume, hooks)
+    past = resumable(resume, task)
+    return past, resume.answer, checkpoint_to_add(Path(resume.path), past, hooks)
 
 
 def resumable(resume: Resume, task: Any) -> Trace | None:
@@ -73,8 +74,11 @@ def resumable(resume: Resume, task: Any) -> Trace | None:
     return trace
 
 
-def own_checkpoint(resume: Resume, hooks: Sequence[object]) -> list[CheckpointHook]:
+def checkpoint_to_add(path: Path, past: Trace | None, hooks: Sequence[object]) -> list[CheckpointHook]:
     """A run that may be resumed again goes on in its journal, also when no CheckpointHook is given for it."""
-    path = Path(resume.path).resolve()
-    kept = (hook.dir.resolve() for hook in hooks if isinstance(hook, CheckpointHook))
-    return [] if path in kept else [CheckpointHook(path)]
+    given = [hook for hook in hooks if isinstance(hook, CheckpointHook)]
+    own = [hook for hook in given if hook.dir.resolve() == path.resolve()]
+    added = [] if own else [CheckpointHook(path.resolve())]
+    for hook in [*given, *added]:
+        hook.resume_from(past if hook in own + added else None)
+    return added

@@ -418,3 +418,93 @@ def test_notes_and_approval_of_a_started_call_are_taken_up(tmp_path: Path) -> No
     again = run_sync(Scripted(script, 1), tools=[pay], task="t", hooks=hooks, resume=folder)
     assert approved == [True, True]
     assert again.steps[0].tool_result.warnings == whole.steps[0].tool_result.warnings != ()
+
+
+def test_a_run_that_has_gone_on_since_it_was_read_is_not_gone_on_with(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    first, second = (
+        composable_loop(llm=Scripted([call("double", 2), DONE]), task="t", tools=[double], resume=tmp_path / "run")
+        for _ in range(2)
+    )
+    assert [step.number for step in first] == [2, 3]
+    before = (tmp_path / "run" / JOURNAL).read_bytes()
+    with pytest.raises(TraceError, match=r"run': this run has gone on in the meantime; resume it again"):
+        next(second)
+    assert (tmp_path / "run" / JOURNAL).read_bytes() == before
+    assert load_trace(tmp_path / "run").stop_reason == "done"
+
+
+def test_a_hook_that_was_refused_keeps_the_run_when_it_is_resumed_again(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    hook = CheckpointHook(tmp_path / "run")
+    late: dict[str, Any] = {"task": "t", "tools": [double], "resume": tmp_path / "run", "hooks": [hook]}
+    stale = composable_loop(llm=Scripted([DONE]), **late)
+    run = composable_loop(
+        llm=Scripted([call("double", 2)]), task="t", tools=[double], resume=tmp_path / "run", max_steps=3
+    )
+    next(run)
+    run.close()
+    with pytest.raises(TraceError, match="gone on in the meantime"):
+        next(stale)
+    result = run_sync(Scripted([DONE]), **late)
+    assert [step.number for step in result.steps] == [1, 2, 3]
+    assert load_trace(tmp_path / "run").steps == result.steps
+
+
+@pytest.mark.parametrize("behind", ["checkpoints", "trace"])
+def test_a_kill_between_two_journals_of_a_run_spoils_neither(tmp_path: Path, behind: str) -> None:
+    def journals() -> list[Any]:
+        return [CheckpointHook(tmp_path / "checkpoints"), ProvenanceSink(tmp_path / "trace")]
+
+    script = [call("double", 1), call("double", 2), DONE]
+    whole = run_sync(Scripted(script), task="t", tools=[double], hooks=journals())
+    for name in ("checkpoints", "trace"):
+        lines = (tmp_path / name / JOURNAL).read_bytes().splitlines(keepends=True)
+        finished = next(index for index, line in enumerate(lines) if b'"event":"call_finished"' in line)
+        (tmp_path / name / JOURNAL).write_bytes(b"".join(lines[: finished + (name != behind)]))
+    again = run_sync(Scripted(script, 1), task="t", tools=[double], hooks=journals(), resume=tmp_path / "checkpoints")
+    assert without_process(again) == without_process(whole)
+    for name in ("checkpoints", "trace"):
+        assert without_process(load_trace(tmp_path / name)) == without_process(whole)
+
+
+def test_a_second_journal_of_checkpoints_is_written_whole_and_can_be_resumed_from(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    for folder, other in (("run", "copy"), ("copy", "run")):
+        hooks = [CheckpointHook(tmp_path / other)]
+        run = composable_loop(
+            llm=Scripted([call("double", 2)]),
+            task="t",
+            tools=[double],
+            resume=tmp_path / folder,
+            hooks=hooks,
+            max_steps=9,
+        )
+        next(run)
+        run.close()
+        assert load_trace(tmp_path / folder).steps == load_trace(tmp_path / other).steps
+    assert len(load_trace(tmp_path / "run").steps) == 3
+
+
+def test_an_older_trace_stays_until_that_of_the_resumed_run_is_complete(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    run_sync(Scripted([DONE]), task="older", hooks=[ProvenanceSink(tmp_path / "trace")])
+    sink = ProvenanceSink(tmp_path / "trace")
+    run = composable_loop(
+        llm=Scripted([call("double", 2), DONE]), task="t", tools=[double], resume=tmp_path / "run", hooks=[sink]
+    )
+    next(run)
+    assert not sink.complete
+    assert load_trace(tmp_path / "trace.previous").task == "older"
+    list(run)
+    assert sink.complete
+    assert not (tmp_path / "trace.previous").exists()
+
+
+def test_what_a_resumed_run_tells_of_its_past_is_redacted(tmp_path: Path) -> None:
+    broken_off(tmp_path / "run")
+    sink = ProvenanceSink(tmp_path / "trace", redact=lambda text: text.replace("double", "[hidden]"))
+    run_sync(Scripted([DONE]), task="t", tools=[double], resume=tmp_path / "run", hooks=[sink])
+    journal = (tmp_path / "trace" / JOURNAL).read_text()
+    assert "[hidden]" in journal
+    assert "double" not in journal

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from looplet.events import Event
     from looplet.messages import Prompt
+    from looplet.trace.read import Trace
 
 
 class CheckpointHook:
@@ -30,6 +31,10 @@ class CheckpointHook:
     @property
     def dir(self) -> Path:
         return self._journal.path
+
+    def resume_from(self, past: Trace | None) -> None:
+        """The next run goes on with `past`, which this directory holds; None: with none, or with one elsewhere."""
+        self._journal.resume_from(past)
 
     def filter_prompt(self, prompt: Prompt) -> Prompt:
         return prompt

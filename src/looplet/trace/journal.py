@@ -19,8 +19,9 @@ from looplet.trace.jsonable import dump_line
 from looplet.trace.pack import Packer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from looplet.trace.read import Trace
     from looplet.trace.redact import Redaction
 
 
@@ -48,7 +49,9 @@ class JournalWriter:
         self.complete = False
         self.failure: str | None = None
         self._redaction = redaction
+        self._checkpoints = checkpoints
         self._packer = Packer(redaction, checkpoints=checkpoints)
+        self._past: Trace | None = None
         self._fsync, self._shared, self._strict, self._clock = fsync, shared, strict, clock
         self._directory: TraceDirectory | None = None
 
@@ -56,16 +59,20 @@ class JournalWriter:
     def started(self) -> bool:
         return self._directory is not None
 
+    def resume_from(self, past: Trace | None) -> None:
+        """The next run resumes what was read from this very journal, so it is appended to. None: from elsewhere."""
+        self._past = past
+
     def write(self, event: Event) -> None:
         """Append one event. Redaction errors always leave: what could not be redacted must not be written."""
         if isinstance(event, RunStarted):
-            self._start(event)
+            self._begin(event)
             return
-        if isinstance(event, RunResumed) and not self.started:
-            self._go_on(event)
+        if isinstance(event, RunResumed):
+            self._begin(event)
         if self.failure is not None:  # told once already
             return
-        record = self._packer.pack(event)
+        record = self._packed(event)
         if record is None:
             return
         try:
@@ -88,35 +95,52 @@ class JournalWriter:
             self._directory.close()
             self._directory = None
 
-    def _start(self, event: RunStarted) -> None:
-        header = self._packer.pack(event) or {}
-        header["redactor"] = self._redaction and self._redaction.id
+    def _begin(self, event: RunStarted | RunResumed) -> None:
+        """Get the directory. What fails here is an error also when the journal is not strict."""
+        self.complete, self.failure = False, None
+        self._packer = Packer(self._redaction, checkpoints=self._checkpoints)
         try:
-            self._directory = self._opened()
-            self._append(header)
+            if isinstance(event, RunStarted):
+                self._write_new([event])
+            elif self._past is None:
+                self._write_new(event.history)
+            else:
+                self._go_on(event.history, self._past)
         except (OSError, TraceError) as error:
             self.failure = str(error)  # the end of a run that could not begin is not written either
             if isinstance(error, TraceError):
                 raise
             raise TraceError(f"cannot write a trace to {str(self.path)!r}: {error}") from error
 
-    def _go_on(self, event: RunResumed) -> None:
-        """Append to the journal of this very run; a journal elsewhere is given the run's history first."""
-        if self._holds(event.run_id):
-            self._directory = self._opened(resume=True)
-            for past in event.history:
-                self._packer.pack(past)
-        else:
-            for past in event.history:
-                self.write(past)
+    def _write_new(self, events: Iterable[Event]) -> None:
+        """Begin a journal. What was there is moved aside, also when it is of the same run: it may lack the last line
+        of the one that the run is resumed from, because the journals of a run are written one after the other.
+        """
+        records = [self._packed(event) for event in events]  # before anything is touched: redaction may fail
+        self._directory = self._opened()
+        for record in filter(None, records):
+            self._append(record)
 
-    def _holds(self, run_id: str) -> bool:
+    def _go_on(self, history: Iterable[Event], past: Trace) -> None:
+        """Append to the journal that the run is resumed from, if it still is what was read."""
         from looplet.trace.read import read_journal  # only a resumed run asks
 
+        directory = self._opened(resume=True)
         try:
-            return bool(read_journal(self.path).header.get("run_id") == run_id)
+            if read_journal(self.path).records != past.records:
+                raise TraceError(f"{str(self.path)!r}: this run has gone on in the meantime; resume it again")
         except TraceError:
-            return False
+            directory.close()
+            raise
+        self._directory = directory
+        for event in history:
+            self._packer.pack(event)
+
+    def _packed(self, event: Event) -> dict[str, Any] | None:
+        record = self._packer.pack(event)
+        if record is not None and isinstance(event, RunStarted):
+            record["redactor"] = self._redaction and self._redaction.id
+        return record
 
     def _opened(self, *, resume: bool = False) -> TraceDirectory:
         return TraceDirectory(self.path, shared=self._shared, resume=resume)
