@@ -11,9 +11,8 @@ from looplet._record import Record
 from looplet.decisions import Allow
 from looplet.errors import TraceError
 from looplet.trace.checkpoint import CheckpointHook
-from looplet.trace.directory import JOURNAL
 from looplet.trace.jsonable import jsonable
-from looplet.trace.read import Trace, read_journal
+from looplet.trace.read import Trace, is_begun, read_journal
 
 if TYPE_CHECKING:
     import os
@@ -52,7 +51,7 @@ def resumable(resume: Resume, task: Any) -> Trace | None:
     Resumable is a run without an end, or one that ended as closed, cancelled, error, llm_error or waiting_for_approval.
     """
     path = Path(resume.path)
-    if not (path / JOURNAL).is_file() or not (path / JOURNAL).stat().st_size:
+    if not is_begun(path):
         warn(f"resume: there is no run in {str(path)!r}; a new one starts")
         return None
     trace = read_journal(path)

@@ -508,3 +508,20 @@ def test_what_a_resumed_run_tells_of_its_past_is_redacted(tmp_path: Path) -> Non
     journal = (tmp_path / "trace" / JOURNAL).read_text()
     assert "[hidden]" in journal
     assert "double" not in journal
+
+
+@pytest.mark.parametrize("journal", [b"", b"{", b'{"event":"run_sta'])
+def test_a_run_killed_before_its_first_line_was_whole_begins_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, journal: bytes
+) -> None:
+    cut(tmp_path / "run", journal)
+    assert run_sync(Scripted([DONE]), task="t", resume=tmp_path / "run").stop_reason == "done"
+    assert "there is no run in" in caplog.text
+    assert load_trace(tmp_path / "run").stop_reason == "done"
+
+
+def test_a_file_that_is_no_journal_is_never_taken_for_an_empty_one(tmp_path: Path) -> None:
+    cut(tmp_path / "run", b"broken\n")
+    with pytest.raises(TraceError, match="is damaged: line 1 is not JSON"):
+        run_sync(Scripted([DONE]), task="t", resume=tmp_path / "run")
+    assert (tmp_path / "run" / JOURNAL).read_bytes() == b"broken\n"

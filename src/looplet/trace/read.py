@@ -61,13 +61,7 @@ class Trace(Record):
 def read_journal(path: str | os.PathLike[str]) -> Trace:
     """Read the trace in directory `path`, also one that is being written or was cut short."""
     journal = Path(path) / JOURNAL
-    try:
-        data = journal.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise TraceError(_not_a_trace(Path(path))) from None
-    except OSError as error:
-        raise TraceError(f"cannot read the trace {str(path)!r}: {error}") from error
-    records, notice = _parse(data, journal)
+    records, notice = _parse(_read(journal), journal)
     _check_header(records, journal)
     try:
         unpacker = Unpacker()
@@ -75,6 +69,12 @@ def read_journal(path: str | os.PathLike[str]) -> Trace:
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise TraceError(f"{str(journal)!r} is damaged: {type(error).__name__}: {error}") from error
     return Trace(os.fspath(path), records[0], tuple(records), events, notice)
+
+
+def is_begun(path: str | os.PathLike[str]) -> bool:
+    """Whether directory `path` holds a trace with at least one whole line."""
+    journal = Path(path) / JOURNAL
+    return journal.is_file() and bool(whole_lines(_read(journal)))
 
 
 def load_trace(path: str | os.PathLike[str]) -> RunResult:
@@ -108,6 +108,15 @@ def run_dirs(path: str | os.PathLike[str]) -> list[Path]:
         if (match := _RUN_NAME.fullmatch(entry.name)) and (entry / JOURNAL).is_file()
     ]
     return [entry for _, entry in sorted(found)]
+
+
+def _read(journal: Path) -> bytes:
+    try:
+        return journal.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise TraceError(_not_a_trace(journal.parent)) from None
+    except OSError as error:
+        raise TraceError(f"cannot read the trace {str(journal.parent)!r}: {error}") from error
 
 
 def _parse(data: bytes, journal: Path) -> tuple[list[dict[str, Any]], str | None]:
