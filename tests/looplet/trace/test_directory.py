@@ -9,7 +9,7 @@ import pytest
 from tests.support.traces import Script, cheese_run, write_trace
 
 from looplet.errors import TraceError
-from looplet.trace.directory import TraceDirectory, is_finished
+from looplet.trace.directory import TraceDirectory, is_finished, whole_lines
 from looplet.trace.journal import JournalWriter
 from looplet.trace.read import load_trace, read_journal
 
@@ -96,6 +96,17 @@ def test_a_torn_end_is_not_a_finished_run(tmp_path: Path) -> None:
     assert is_finished(journal)
     journal.write_bytes(journal.read_bytes()[:-5])
     assert not is_finished(journal)
+
+
+def test_a_journal_cut_anywhere_is_gone_on_with_after_the_lines_its_readers_see(tmp_path: Path) -> None:
+    whole = (write_trace(tmp_path / "t", cheese_run()) / "journal.jsonl").read_bytes()
+    last = whole.rfind(b"\n", 0, -1) + 1
+    for end in range(last, len(whole) + 1):
+        (tmp_path / "t" / "journal.jsonl").write_bytes(whole[:end])
+        seen = read_journal(tmp_path / "t")
+        TraceDirectory(tmp_path / "t", resume=True).close()
+        assert read_journal(tmp_path / "t") == seen.replace(notice=None)
+        assert (tmp_path / "t" / "journal.jsonl").read_bytes() == whole_lines(whole[:end])
 
 
 def test_two_runs_of_one_process_cannot_share_a_trace(tmp_path: Path) -> None:
