@@ -130,11 +130,11 @@ def nothing_evaluated(findings: Findings, options: Options) -> str | None:
 
 def summary_lines(findings: Findings, verbosity: int) -> list[str]:
     """The summary, without times and in one order: the same text whoever ran what."""
-    from looplet.evals.report import build_report, count_outcomes
-
     entries = list(findings.entries.values())
     if not entries:
         return []
+    from looplet.evals.report import build_report, count_outcomes  # loads looplet: only for sessions with evals
+
     counts = count_outcomes(entries)
     if verbosity < 0:
         return [f"evals: {_counted(counts)}"]

@@ -24,6 +24,18 @@ def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytes
     result.assert_outcomes(passed=1)
 
 
+def test_a_suite_without_evals_loads_nothing_up_to_its_last_line(pytester: pytest.Pytester) -> None:
+    """The summary is the last place where something could be loaded for nothing."""
+    pytester.makepyfile(test_plain="def test_plain(): pass")
+    pytester.makeconftest(
+        """
+        import atexit, sys
+        atexit.register(lambda: print("loaded:", sorted(name for name in ("looplet", "openai") if name in sys.modules)))
+        """
+    )
+    assert "loaded: []" in pytester.runpytest_subprocess().stdout.str()
+
+
 @pytest.mark.usefixtures("every_plugin")
 def test_a_suite_without_evals_prints_nothing_of_ours(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_plain="def test_plain(): pass")
