@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from looplet._core.hook_table import bind_hooks
 from looplet._core.prompt import task_text
 from looplet._core.save import budget_of, restore
-from looplet._drivers.performer import Announcer, Ports
+from looplet._drivers.performer import Announcer, Ports, warn
 from looplet._record import Record
 from looplet.backends.adapter import adapt
 from looplet.config import DEFAULT_MAX_STEPS, LoopConfig, whole
+from looplet.decisions import approval
 from looplet.errors import HookError
 from looplet.events import ModelChunk, ToolProgress
-from looplet.messages import Capabilities
+from looplet.messages import Capabilities, Reply
 from looplet.state import DefaultState, RunState
 from looplet.tools.context import ToolContext
 from looplet.tools.execute import execute
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from looplet._core.hook_table import HookTable
+    from looplet.backends.streaming import OnChunk
     from looplet.effects import Decided
     from looplet.messages import Prompt
     from looplet.protocols import AgentState, Model
@@ -62,6 +64,7 @@ def bind(
         from looplet.resume import take_up  # reads traces, which only a resumed run needs
 
         past, answer, keeper = take_up(asked.resume, asked.task, given)
+        answer = None if answer is None else approval(answer)
         given += keeper
         if past is not None and asked.task is None:
             asked = asked.replace(task=past.header["task"])
@@ -91,6 +94,8 @@ def bind(
         view.bind(state)
     if past is not None:
         restore(state, past.events, answer)
+    if answer is not None:
+        check_answer_is_wanted(answer, state)
     announcer, metadata = Announcer(hooks), getattr(view, "metadata", {})
 
     def look() -> None:
@@ -133,6 +138,18 @@ def check_journals(hooks: HookTable) -> None:
         )
 
 
+def check_answer_is_wanted(answer: object, state: RunState) -> None:
+    """An answer given with `Resume` is for one call, and an ApprovalHook hands it over."""
+    waiting = state.pending_approval
+    if waiting is None:
+        warn(f"resume: no call waits for an answer; {answer!r} is not used")
+    elif not state.hooks.approves:
+        raise HookError(
+            f"Resume(..., {answer!r}) answers the call of {waiting.tool!r} that waits, but nothing in this run takes "
+            "it up; add ApprovalHook() to hooks"
+        )
+
+
 def chatting(model: Model, config: LoopConfig, announcer: Announcer) -> Callable[[Prompt, int], Any]:
     """How this run makes a request: whole, or in pieces that watchers see."""
     if not config.stream:
@@ -148,7 +165,7 @@ def chatting(model: Model, config: LoopConfig, announcer: Announcer) -> Callable
     return pieces
 
 
-def in_one_piece(reply: Any, on_chunk: Callable[[str], None]) -> Any:
+def in_one_piece(reply: Any, on_chunk: OnChunk) -> Any:
     """The reply of a model that cannot stream, shown when it is there."""
     if hasattr(reply, "__await__"):
 
@@ -156,7 +173,10 @@ def in_one_piece(reply: Any, on_chunk: Callable[[str], None]) -> Any:
             return in_one_piece(await reply, on_chunk)
 
         return later()
-    on_chunk(reply.text)
+    if isinstance(reply, Reply):  # the core refuses anything else
+        from looplet.backends.streaming import show_whole  # reads streams, too, which this run has none of
+
+        show_whole(reply, on_chunk)
     return reply
 
 

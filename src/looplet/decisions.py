@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
+from looplet.errors import HookError
+from looplet.types import ToolResult
 
 if TYPE_CHECKING:
     from looplet.protocols import CompactStrategy
@@ -69,6 +71,24 @@ class Allow(Record):
     def __post_init__(self) -> None:
         if self.args is not None and not isinstance(self.args, dict):
             raise TypeError(f"Allow(args={self.args!r}): give a dict of all arguments, or None to leave them")
+
+
+def approval(answer: object) -> Allow | Deny | ToolResult:
+    """What a person's answer about a call means; anything unclear is an error, never an agreement."""
+    if answer is True:
+        return Allow(approved=True)
+    if isinstance(answer, Allow):
+        return answer.replace(approved=True)
+    if answer is False:
+        return Deny("a person refused this call")
+    if isinstance(answer, str):
+        return Deny(answer)
+    if isinstance(answer, (Deny, ToolResult)):
+        return answer
+    raise HookError(
+        f"an approval was answered with {answer!r}; "
+        "answer True, False, a reason for refusing, Allow, Deny or a ToolResult"
+    )
 
 
 def _text(what: str, value: object, *, blank: bool = False) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.support.drive import run_async, run_sync
 
 from looplet import Capabilities, LoopConfig, MockLLMBackend, Prompt, Reply, ToolCall
 from looplet.events import ModelChunk
+from looplet.messages import RawCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,3 +90,43 @@ def test_a_model_that_cannot_stream_gives_one_piece(drive: Drive) -> None:
 
 def test_replies_with_calls_have_no_text_to_show_but_the_run_goes_on(drive: Drive) -> None:
     assert drive([ToolCall("done", {"answer": "x"})], config=STREAM).output == "x"
+
+
+class Whole:
+    """A model that cannot stream, and gives this reply."""
+
+    name = "whole"
+    capabilities = Capabilities()
+
+    def __init__(self, reply: Any) -> None:
+        self.reply = reply
+
+    def chat(self, prompt: Prompt) -> Any:
+        return self.reply
+
+
+class AsyncWhole(Whole):
+    is_async = True
+
+    async def chat(self, prompt: Prompt) -> Any:
+        return self.reply
+
+
+WHOLE = pytest.mark.parametrize(("run", "model"), [(run_sync, Whole), (run_async, Whole), (run_async, AsyncWhole)])
+
+
+@WHOLE
+def test_one_piece_is_shown_as_thinking_and_text_and_nothing_of_a_reply_of_calls(run: Any, model: Any) -> None:
+    for reply, shown in [
+        (Reply("so", reasoning="hm"), [(1, "hm", True), (1, "so", False)]),
+        (Reply("", (RawCall("done", {"answer": "x"}, "c1"),)), []),
+    ]:
+        watcher = Chunks()
+        run(model(reply), hooks=[watcher], config=STREAM)
+        assert watcher.seen == shown
+
+
+@WHOLE
+def test_what_is_no_reply_is_refused_as_without_streaming(run: Any, model: Any) -> None:
+    with pytest.raises(TypeError, match=r"chat\(\) returned str; a backend answers with a looplet Reply"):
+        run(model("text"), config=STREAM)

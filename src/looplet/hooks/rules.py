@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from looplet._core.to_text import to_text
+from looplet._drivers.performer import close_unstarted
 from looplet._record import Record
+from looplet.events import RunResumed, RunStarted
 
 if TYPE_CHECKING:
+    from looplet.events import Event
     from looplet.types import ToolCall
 
 Decision = Literal["allow", "deny", "ask"]
 # a call as a whole, or its arguments by name: each a value, a glob or a function of the value
 ArgsMatcher: TypeAlias = "Mapping[str, Any] | Callable[[ToolCall], Any]"
 
+# the values that arguments have which a call leaves out, by tool
+Defaults: TypeAlias = dict[str, dict[str, Any]]
+
 _UNLIMITED = 1 << 30
+_FUNCTION = "the function of a PermissionRule"
 
 
 class PermissionRule(Record):
@@ -65,11 +72,11 @@ class PermissionRule(Record):
             return True
         if isinstance(self.args, Mapping):
             return all(name in call.args and self._fits(call.args[name], want) for name, want in self.args.items())
-        return _truth(self.args(call))
+        return truth(self.args(call), _FUNCTION)
 
     def _fits(self, value: Any, want: Any) -> bool:
         if callable(want):
-            return _truth(want(value))
+            return truth(want(value), _FUNCTION)
         if isinstance(want, str):
             return self._fits_glob(value if isinstance(value, str) else to_text(value, _UNLIMITED), want)
         return bool(value == want) and isinstance(value, bool) is isinstance(want, bool)  # True == 1 in Python
@@ -80,10 +87,55 @@ class PermissionRule(Record):
         return fnmatchcase(text, glob)
 
 
-def _truth(answer: Any) -> bool:
-    """An awaitable is true whatever it would say: taken for an answer, it would allow everything."""
+def checked_rules(hook: str, rules: Iterable[PermissionRule]) -> tuple[PermissionRule, ...]:
+    """The rules given to `hook`; anything else among them is a TypeError."""
+    if isinstance(rules, PermissionRule):
+        raise TypeError(f"{hook} takes a list of rules: write [{rules!r}]")
+    checked = tuple(rules)
+    for rule in checked:
+        if not isinstance(rule, PermissionRule):
+            raise TypeError(f"{hook}(rules=...): {rule!r} is no rule; write PermissionRule('tool', 'ask')")
+    return checked
+
+
+def first_match(rules: Iterable[PermissionRule], call: ToolCall, defaults: Defaults) -> PermissionRule | None:
+    """The first rule about this call. One that cannot judge it counts as a refusal, and its `reason` says why."""
+    full = with_defaults(call, defaults)
+    for number, rule in enumerate(rules, start=1):
+        try:
+            if rule.matches(full):
+                return rule
+        except Exception as error:  # noqa: BLE001  # boundary: a matcher of the user's, fed by the model
+            why = f"permission rule {number} cannot judge this call: {type(error).__name__}: {error}"
+            return rule.replace(decision="deny", reason=why)
+    return None
+
+
+def with_defaults(call: ToolCall, defaults: Defaults) -> ToolCall:
+    """The call with the values of arguments that it leaves out: whoever judges it must see them."""
+    return call.replace(args=defaults.get(call.tool, {}) | call.args)
+
+
+def defaults_in(event: Event) -> Defaults:
+    """The defaults of all tools, as told by the event that begins a run or goes on with one."""
+    return {tool.name: _defaults(tool.parameters) for began in run_starts(event) for tool in began.tools}
+
+
+def run_starts(event: Event) -> Iterable[RunStarted]:
+    """The beginning that `event` tells of, its own or that of the run it goes on with."""
+    told = event.history if isinstance(event, RunResumed) else (event,)
+    return [each for each in told if isinstance(each, RunStarted)]
+
+
+def truth(answer: Any, whose: str) -> bool:
+    """Yes or no. An awaitable is true whatever it would say: taken for an answer, it would allow everything."""
     if hasattr(answer, "__await__"):
-        if hasattr(answer, "close"):
-            answer.close()
-        raise TypeError("the function of a PermissionRule is async; give a plain one, and ask people in the handler")
+        close_unstarted(answer)
+        raise TypeError(f"{whose} is async; give a plain one, and ask people in the handler")
     return bool(answer)
+
+
+def _defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    properties = schema.get("properties")
+    parts = properties.items() if isinstance(properties, dict) else ()
+    return {name: part["default"] for name, part in parts if isinstance(part, dict) and "default" in part}

@@ -13,6 +13,7 @@ from looplet import (
     CheckpointHook,
     Deny,
     MockLLMBackend,
+    PermissionRule,
     Resume,
     ToolCall,
     ToolContext,
@@ -181,6 +182,117 @@ def test_a_predicate_gates_calls() -> None:
     assert shop.ran == []
 
 
+@tool
+def send(amount: int = 1000) -> str:
+    """Send."""
+    return f"sent {amount}"
+
+
+MANY = PermissionRule("send", "ask", args={"amount": lambda amount: amount > 10})
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        ApprovalHook(lambda call: "no", rules=[MANY]),
+        ApprovalHook(lambda call: "no", when=lambda call: call.args.get("amount", 0) > 10),
+    ],
+)
+@LIVE
+def test_what_a_call_leaves_out_is_judged_by_its_default(run: Callable[..., Any], hook: ApprovalHook) -> None:
+    result = run([ToolCall("send"), ToolCall("send", {"amount": 5}), DONE], tools=[send], hooks=[hook])
+    assert [step.tool_result.error or step.tool_result.data for step in result.steps] == ["no", "sent 5", "x"]
+
+
+def test_defaults_are_known_in_a_resumed_run_too(tmp_path: Path) -> None:
+    hooks = [ApprovalHook(rules=[MANY]), CheckpointHook(tmp_path / "run")]
+    run_sync([ToolCall("send")], tools=[send], hooks=hooks)
+    answer = Resume(tmp_path / "run", Deny("no"))
+    script = [ToolCall("send"), DONE]
+    again = run_sync(MockLLMBackend(script), tools=[send], hooks=[ApprovalHook(rules=[MANY])], resume=answer)
+    assert again.stop_reason == "waiting_for_approval"
+
+
+def test_the_first_rule_about_a_call_decides_and_allow_means_nobody_is_asked() -> None:
+    rules = [PermissionRule("send", "allow", args={"amount": 500}), MANY]
+    calls = [ToolCall("send", {"amount": 500}), ToolCall("send", {"amount": 600})]
+    result = run_sync([*calls, DONE], tools=[send], hooks=[ApprovalHook(lambda call: "no", rules=rules)])
+    assert [step.tool_result.error for step in result.steps] == [None, "no", None]
+
+
+def test_a_call_that_a_rule_cannot_judge_is_for_a_person() -> None:
+    rule = PermissionRule("send", "allow", args={"amount": lambda amount: amount["much"]})
+    result = run_sync([ToolCall("send"), DONE], tools=[send], hooks=[ApprovalHook(lambda call: "no", rules=[rule])])
+    assert result.steps[0].tool_result.error == "no"
+
+
+def test_a_predicate_that_is_async_is_no_answer() -> None:
+    async def when(call: ToolCall) -> bool:
+        raise AssertionError("never awaited")
+
+    hook = ApprovalHook(lambda call: True, when=when)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match=r"ApprovalHook\(when=...\) is async; give a plain one, and ask people in the h"
+    ):
+        run_sync([ToolCall("send"), DONE], tools=[send], hooks=[hook])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"rules": [PermissionRule("send", "deny")]},
+            r"rules=\[...\]\): .* refuses; give that one to a PermissionHook",
+        ),
+        ({"rules": MANY}, r"ApprovalHook takes a list of rules: write \[PermissionRule"),
+        ({"rules": ["send"]}, r"ApprovalHook\(rules=...\): 'send' is no rule; write PermissionRule\('tool', 'ask'\)"),
+        ({"when": "always"}, r"ApprovalHook\(when='always'\): give a function of the tool call, or None"),
+    ],
+)
+def test_what_could_never_work_is_refused_at_construction(arguments: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        ApprovalHook(**arguments)
+
+
+def waiting(folder: Path, shop: Shop) -> Path:
+    """A run that waits for approval."""
+    run_sync([PAY], tools=shop.tools, hooks=[ApprovalHook(), CheckpointHook(folder / "run")])
+    return folder / "run"
+
+
+@LIVE
+@pytest.mark.parametrize(
+    ("answer", "hooks", "message"),
+    [
+        (
+            approve(),
+            [],
+            r"answers the call of 'pay' that waits, but nothing in this run takes it up; add ApprovalHook\(\)",
+        ),
+        (5, [ApprovalHook()], r"an approval was answered with 5; answer True, False, a reason"),
+    ],
+)
+def test_an_answer_that_could_not_reach_its_call_is_refused_before_anything_is_written(
+    run: Callable[..., Any], tmp_path: Path, answer: Any, hooks: list[ApprovalHook], message: str
+) -> None:
+    shop = Shop()
+    path = waiting(tmp_path, shop)
+    before = {file: file.read_bytes() for file in path.iterdir()}
+    with pytest.raises(HookError, match=message):
+        run(MockLLMBackend([DONE]), tools=shop.tools, hooks=hooks, resume=Resume(path, answer))
+    assert {file: file.read_bytes() for file in path.iterdir()} == before
+
+
+@LIVE
+def test_an_answer_nobody_waits_for_is_told(
+    run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop()
+    answer = Resume(tmp_path / "new", approve())
+    run(MockLLMBackend([DONE]), tools=shop.tools, hooks=[ApprovalHook()], resume=answer)
+    assert "resume: no call waits for an answer; Allow(args=None, approved=True) is not used" in caplog.messages
+
+
 def test_a_pause_that_dies_with_the_process_is_said_at_loop_start() -> None:
     with pytest.warns(UserWarning, match="without a CheckpointHook the pause dies with the process"):
         composable_loop(llm=MockLLMBackend([DONE]), task="t", tools=[], hooks=[ApprovalHook()])
@@ -209,9 +321,7 @@ def test_a_tool_that_asks_again_after_its_approval_has_had_its_answer() -> None:
 
 
 @LIVE
-def test_ungated_calls_of_a_wave_keep_their_results(
-    run: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_ungated_calls_of_a_wave_keep_their_results(run: Callable[..., Any], tmp_path: Path) -> None:
     ran: list[str] = []
 
     @tool(concurrent_safe=True)

@@ -231,8 +231,8 @@ def test_a_resumed_run_keeps_the_name_of_its_done_tool() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rules": PermissionRule("x", "allow")}, r"takes a list of rules: write PermissionHook\(\[PermissionRule"),
-        ({"rules": ["write"]}, r"'write' is no rule; write PermissionRule\('tool', 'allow'\)"),
+        ({"rules": PermissionRule("x", "allow")}, r"takes a list of rules: write \[PermissionRule"),
+        ({"rules": ["write"]}, r"'write' is no rule; write PermissionRule\('tool', 'ask'\)"),
         ({"default": "maybe"}, r"PermissionHook\(default='maybe'\): use 'deny', 'allow' or 'ask'"),
         ({"handler": "me"}, r"PermissionHook\(handler='me'\): give a function of the call"),
     ],
