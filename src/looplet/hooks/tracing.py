@@ -24,6 +24,8 @@ from looplet.events import (
 from looplet.result import status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from looplet.events import Event
     from looplet.messages import Reply
     from looplet.types import ToolCall, Usage
@@ -44,7 +46,8 @@ class SpanLike(Protocol):
 class Tracer(Protocol):
     """What is used of a tracer: `start_span` as OpenTelemetry has it."""
 
-    def start_span(self, name: str, context: Any = None, **options: Any) -> SpanLike: ...
+    @property  # so that a type checker asks for no particular parameters; a plain method fits it, too
+    def start_span(self) -> Callable[..., SpanLike]: ...
 
 
 class Span:
