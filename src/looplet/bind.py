@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from looplet.resume import Resume
     from looplet.tools.registry import BaseToolRegistry
     from looplet.tools.spec import ToolSpec
+    from looplet.trace.read import Trace
     from looplet.types import ToolResult
 
     Tools: TypeAlias = BaseToolRegistry | Sequence[ToolSpec | Callable[..., Any]]
@@ -58,33 +59,24 @@ def bind(
     asked: Asked, *, allow_async: bool, more_hooks: Sequence[object] = (), labels: dict[str, Any] | None = None
 ) -> tuple[RunState, Ports, AgentState]:
     """Check every argument and make the run's state, its ports and what hooks see of it."""
-    given = [*checked_hooks(asked.hooks), *more_hooks]
-    past, answer = None, None
-    if asked.resume is not None:
-        from looplet.resume import take_up  # reads traces, which only a resumed run needs
-
-        past, answer, keeper = take_up(asked.resume, asked.task, given)
-        answer = None if answer is None else approval(answer)
-        given += keeper
-        if past is not None and asked.task is None:
-            asked = asked.replace(task=past.header["task"])
     config = checked_config(asked)
     model = adapt(asked.llm)
-    chat_is_async = bool(getattr(model, "is_async", False))
-    if chat_is_async and not allow_async:
+    if is_async(model) and not allow_async:
         raise TypeError(f"{type(asked.llm).__name__} is async; use async_composable_loop, or its sync form")
-    tools = as_tools(asked.tools, config.done_tool, config.output_schema)
+    given = [*checked_hooks(asked.hooks), *more_hooks]
+    past, answer = past_of(asked, given)
+    task = past.header["task"] if past is not None and asked.task is None else checked_task(asked.task)
     view = asked.state if asked.state is not None else DefaultState()
     check_view(view)
     hooks = bind_hooks(given, allow_async=allow_async)
     check_journals(hooks)
     state = RunState(
         run_id=past.header["run_id"] if past is not None else os.urandom(8).hex(),
-        task=asked.task,
+        task=task,
         context=asked.context,
         config=config,
         budget=resolve_budget(asked.max_steps, config, view, budget_of(past.events) if past is not None else None),
-        tools=tools,
+        tools=as_tools(asked.tools, config.done_tool, config.output_schema),
         hooks=hooks,
         model_name=model.name,
         view=view,
@@ -96,7 +88,24 @@ def bind(
         restore(state, past.events, answer)
     if answer is not None:
         check_answer_is_wanted(answer, state)
-    announcer, metadata = Announcer(hooks), getattr(view, "metadata", {})
+    return state, make_ports(asked, state, model, getattr(view, "metadata", {})), view
+
+
+def past_of(asked: Asked, given: list[object]) -> tuple[Trace | None, Any]:
+    """The run to go on with and the answer it waits for; `given` gets the CheckpointHook that keeps it."""
+    if asked.resume is None:
+        return None, None
+    from looplet.resume import take_up  # reads traces, which only a resumed run needs
+
+    past, answer, keeper = take_up(asked.resume, asked.task, given)
+    given += keeper
+    return past, None if answer is None else approval(answer)
+
+
+def make_ports(asked: Asked, state: RunState, model: Model, metadata: dict[str, Any]) -> Ports:
+    """Connect the run to its model, its tools and whoever is told."""
+    config, announcer = state.config, Announcer(state.hooks)
+    tools: dict[str, ToolSpec] = state.tools  # type: ignore[assignment]  # as_tools made them
 
     def look() -> None:
         state.capabilities = checked_capabilities(model, config)
@@ -104,7 +113,7 @@ def bind(
     def run_tool(decision: Decided) -> ToolResult | Awaitable[ToolResult]:
         call = decision.call
         context = ToolContext(
-            asked.task,
+            state.task,
             asked.llm,
             metadata,
             lambda message: announcer.show(ToolProgress(call.tool, message)),
@@ -115,8 +124,11 @@ def bind(
 
     chat = chatting(model, config, announcer)
     sleeps = not getattr(model, "no_sleep", False)
-    ports = Ports(chat, look, run_tool, announcer, chat_is_async, sleeps, config.cancel_token)
-    return state, ports, view
+    return Ports(chat, look, run_tool, announcer, is_async(model), sleeps, config.cancel_token)
+
+
+def is_async(model: Model) -> bool:
+    return bool(getattr(model, "is_async", False))
 
 
 def check_journals(hooks: HookTable) -> None:
@@ -180,11 +192,13 @@ def in_one_piece(reply: Any, on_chunk: OnChunk) -> Any:
     return reply
 
 
+def checked_task(task: Any) -> Any:
+    if task is None or not task_text(task).strip():
+        raise ValueError(f"composable_loop(task={task!r}): say what the agent should do, as a str, a dict or any value")
+    return task
+
+
 def checked_config(asked: Asked) -> LoopConfig:
-    if asked.task is None or not task_text(asked.task).strip():
-        raise ValueError(
-            f"composable_loop(task={asked.task!r}): say what the agent should do, as a str, a dict or any value"
-        )
     config = asked.config if asked.config is not None else LoopConfig()
     if not isinstance(config, LoopConfig):
         raise TypeError(f"config is a {type(config).__name__}; give a LoopConfig(...)")
