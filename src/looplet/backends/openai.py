@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from looplet.backends.provider_errors import Complaint
     from looplet.backends.streaming import OnChunk, StreamedAnswer
     from looplet.errors import BackendError
-    from looplet.messages import Capabilities, Prompt, Reply
+    from looplet.messages import Capabilities, Prompt, Reply, ToolSchema
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _PROBES = 3
@@ -73,6 +73,7 @@ class OpenAIBackend(ProviderBackend):
         self._probe = self._transport if not self.is_async else HttpTransport(self.base_url, _key_of(client), LIST_S)
         official = urlsplit(self.base_url).hostname == "api.openai.com"
         self._dialect = Dialect(limit="max_completion_tokens" if official else "max_tokens")
+        self._latest_tools: tuple[tuple[ToolSchema, ...], list[dict[str, Any]]] = ((), [])
         self._server: Server | None = OPENAI if official else None
         self._probes_left = _PROBES
         self._lock = threading.Lock()
@@ -119,12 +120,20 @@ class OpenAIBackend(ProviderBackend):
         if prompt.tools and not self._known_server().capabilities.native_tools:
             raise ToolsUnsupported(f"model {self.model!r} at {self.base_url} takes no tools; the text protocol works")
 
+    def _tools(self, tools: tuple[ToolSchema, ...]) -> list[dict[str, Any]]:
+        """The same list for the same tools, which spares the encoder its work."""
+        latest, listed = self._latest_tools
+        if latest is not tools:
+            listed = [openai_tool(tool) for tool in tools]
+            self._latest_tools = (tools, listed)
+        return listed
+
     def _parameters(self, prompt: Prompt, *, streamed: bool) -> dict[str, Any]:
         """Everything but the messages. No tool_choice: servers ignore it, refuse it, or take it for something else."""
         settings = prompt.settings
         parameters: dict[str, Any] = {"model": self.model}
         if prompt.tools:
-            parameters["tools"] = [openai_tool(tool) for tool in prompt.tools]
+            parameters["tools"] = self._tools(prompt.tools)
         if settings.reply_schema is not None:
             parameters["response_format"] = reply_format(settings.reply_schema)
         own = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}

@@ -26,6 +26,7 @@ class BodyEncoder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: OrderedDict[int, _Conversation] = OrderedDict()
+        self._tools: tuple[object, bytes] = (None, b"")  # the latest tools, and what they are written out
 
     @contextmanager
     def body(self, parameters: dict[str, Any], prompt: Prompt) -> Iterator[list[bytes | bytearray]]:
@@ -39,9 +40,21 @@ class BodyEncoder:
         conversation = known if known and known.system == prompt.system else _Conversation(prompt.system)
         conversation.follow(prompt.messages)
         try:
-            yield [b'{"messages":[', conversation.buffer, b"]," + _dump(parameters)[1:]]
+            yield [b'{"messages":[', conversation.buffer, b"]," + self._parameters(parameters)[1:]]
         finally:
             self._keep(key, conversation)
+
+    def _parameters(self, parameters: dict[str, Any]) -> bytes:
+        """The parameters as JSON. The tools are nearly always those of the request before: the very same list."""
+        tools = parameters.get("tools")
+        if tools is None:
+            return _dump(parameters)
+        latest, written = self._tools
+        if latest is not tools:
+            written = _dump(tools)
+            self._tools = (tools, written)
+        rest = {name: value for name, value in parameters.items() if name != "tools"}
+        return _dump(rest)[:-1] + (b"," if rest else b"") + b'"tools":' + written + b"}"
 
     def _keep(self, key: int, conversation: _Conversation) -> None:
         with self._lock:
@@ -86,5 +99,5 @@ def _common(known: tuple[Message, ...], messages: tuple[Message, ...]) -> int:
     return next((index for index, (old, new) in pairs if old != new), min(len(known), len(messages)))
 
 
-def _dump(value: dict[str, Any]) -> bytes:
+def _dump(value: dict[str, Any] | list[Any]) -> bytes:
     return encodable(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
