@@ -78,6 +78,13 @@ LESSONS = {
     "the summariser's own prompt overflowed": [
         ("looplet/hooks/test_compaction.py", "test_a_question_that_is_too_long_is_asked_in_smaller_parts")
     ],
+    "the summariser doubled braces": [
+        ("looplet/hooks/test_compaction.py", "test_braces_in_a_record_reach_the_model_as_they_are")
+    ],
+    "retries multiplied": [("looplet/backends/test_openai.py", "test_a_client_is_used_as_it_is")],
+    "usage was never recorded": [
+        ("looplet/backends/test_openai.py", "test_carries_text_usage_finish_reason_and_request_id")
+    ],
     "wrappers dropped usage and options": [
         ("looplet/backends/test_adapter.py", "test_extra_settings_reach_a_generate_that_takes_them"),
         ("looplet/_core/test_loop.py", "test_usage_is_summed_and_each_step_holds_what_was_spent_for_it"),
@@ -107,6 +114,17 @@ LESSONS = {
         ("looplet/_core/test_model_turn.py", "test_retries_are_bounded_and_then_the_provider_is_at_fault"),
     ],
     "429 with Retry-After": [("looplet/_core/test_model_turn.py", "test_retry_after_is_obeyed")],
+    "500, 413 and whatever else a server says": [
+        ("looplet/backends/test_provider_errors.py", "test_servers_say_the_same_thing_in_many_words"),
+        ("looplet/backends/test_provider_errors.py", "test_any_bytes_become_one_typed_error"),
+    ],
+    "malformed, double-encoded, empty and wrong-typed arguments": [
+        ("looplet/_core/test_parse.py", "test_unusable_arguments_are_a_problem_and_history_stays_json"),
+        ("looplet/_core/test_parse.py", "test_no_arguments_are_an_empty_object"),
+    ],
+    "a read-only directory": [
+        ("looplet/trace/test_directory.py", "test_a_directory_that_cannot_be_written_is_an_error_at_the_start")
+    ],
     "context overflow": [
         ("looplet/_core/test_model_turn.py", "test_context_overflow_compacts_and_goes_on_with_valid_pairs")
     ],

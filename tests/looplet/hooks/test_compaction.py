@@ -141,9 +141,12 @@ def test_a_long_record_is_read_in_parts_and_the_parts_are_summarised() -> None:
     everything = conversation(*(turn(number, "x" * 2_900) for number in range(6)))
     _, asked = settle(Summarize(keep=0, chunk_chars=3_000)(everything), "s" * 5_000)
     assert 4 < len(asked) <= 12
-    assert set(asked[-1].messages[0].content) == set("s\n. [charters cut0123456789],") & set(
-        asked[-1].messages[0].content
-    )
+    assert set(asked[-1].messages[0].content) <= set("s\n. [charters cut0123456789],")
+
+
+def test_braces_in_a_record_reach_the_model_as_they_are() -> None:
+    _, asked = settle(Summarize(keep=0)(conversation(turn(1, 'f"{x}" and {{y}} and {"a": {}}'))))
+    assert 'f"{x}" and {{y}} and {"a": {}}' in asked[0].messages[0].content
 
 
 def test_the_number_of_questions_is_bounded() -> None:
