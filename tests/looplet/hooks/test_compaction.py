@@ -145,8 +145,9 @@ def test_a_long_record_is_read_in_parts_and_the_parts_are_summarised() -> None:
 
 
 def test_braces_in_a_record_reach_the_model_as_they_are() -> None:
-    _, asked = settle(Summarize(keep=0)(conversation(turn(1, 'f"{x}" and {{y}} and {"a": {}}'))))
-    assert 'f"{x}" and {{y}} and {"a": {}}' in asked[0].messages[0].content
+    braces = 'f"{x}" and {{y}} and {"a": {}} '
+    _, asked = settle(Summarize(keep=0)(conversation(*(turn(number, braces * 30) for number in range(3)))))
+    assert braces in asked[0].messages[0].content
 
 
 def test_the_number_of_questions_is_bounded() -> None:
