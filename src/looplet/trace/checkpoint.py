@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class CheckpointHook:
     """Put one in `hooks=[...]`, and `composable_loop(..., resume=path)` continues the run from directory `path`.
 
-    Restored are the conversation, the steps, usage, the budget and a waiting call; `state.metadata` is yours to restore.
+    Restored are the conversation, steps, usage, the budget and a waiting call; `state.metadata` is yours to restore.
 
     The directory is a trace like ProvenanceSink's, with checkpoints, unredacted and for the owner's eyes only: what a
     run goes on from must be whole. A checkpoint that cannot be written stops the run. `fsync` waits for the disk after
