@@ -14,7 +14,7 @@ from looplet.tools.context import ToolContext
 from looplet.types import ErrorKind, ToolCall, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Generator
 
     from looplet.tools.spec import ToolSpec
 
@@ -34,7 +34,7 @@ _RETRIABLE = {ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.RATE_LIMIT}
 
 def execute(
     spec: ToolSpec, call: ToolCall, context: ToolContext | None = None
-) -> ToolResult | Coroutine[Any, Any, ToolResult]:
+) -> ToolResult | Unfinished:
     """Run a validated call. An async tool gives an awaitable of its result.
 
     `context` collects the warnings of this call. The tool gets arguments of its own: what it does to them must not
@@ -45,12 +45,29 @@ def execute(
     try:
         value = spec.run(own_copy(call.args), context)
         if isinstance(value, (Awaitable, AsyncIterator)):
-            return _finish(value, call, context, began)
+            return Unfinished(value, call, context, began)
         return _result(value, call, context, began)
     except BaseException as error:  # boundary: the tool's own code
         if _stops_the_run(error):
             raise
         return _failure(error, call, context, began)
+
+
+class Unfinished:
+    """The result of an async tool, once it is awaited. `close()` gives up one that nobody will await."""
+
+    __slots__ = ("_about", "_value")
+
+    def __init__(self, value: Any, call: ToolCall, context: ToolContext, began: float) -> None:
+        self._value = value
+        self._about = (call, context, began)
+
+    def __await__(self) -> Generator[Any, Any, ToolResult]:
+        return _finish(self._value, *self._about).__await__()
+
+    def close(self) -> None:
+        if hasattr(self._value, "close"):  # a coroutine warns when it is collected without having run
+            self._value.close()
 
 
 async def _finish(value: Any, call: ToolCall, context: ToolContext, began: float) -> ToolResult:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from looplet._core.validate import validate
-from looplet.tools.execute import execute
+from looplet.tools.execute import Unfinished, execute
 from looplet.tools.spec import P, R, ToolSpec, tool
 from looplet.types import ToolCall, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from looplet.messages import ToolSchema
     from looplet.tools.context import ToolContext
@@ -125,7 +125,7 @@ def _items(tools: object) -> list[Any]:
     raise TypeError(f"tools={tools!r}: give a list of functions and ToolSpecs, or a BaseToolRegistry")
 
 
-def _wait_for(result: ToolResult | Coroutine[Any, Any, ToolResult]) -> ToolResult:
+def _wait_for(result: ToolResult | Unfinished) -> ToolResult:
     if isinstance(result, ToolResult):
         return result
     import asyncio  # only an async tool needs these
@@ -135,6 +135,10 @@ def _wait_for(result: ToolResult | Coroutine[Any, Any, ToolResult]) -> ToolResul
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(result)
+        return asyncio.run(_awaited(result))
     with ThreadPoolExecutor(1) as pool:  # this thread's loop is taken
-        return pool.submit(copy_context().run, asyncio.run, result).result()
+        return pool.submit(copy_context().run, asyncio.run, _awaited(result)).result()
+
+
+async def _awaited(result: Unfinished) -> ToolResult:
+    return await result

@@ -91,7 +91,6 @@ def test_calls_that_come_at_once_share_one_loop(monkeypatch: pytest.MonkeyPatch)
     assert portal_threads() == []
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # which is true, and the point
 def test_nothing_starts_on_the_loop_of_a_run_that_has_ended() -> None:
     go_on, ran, calls = threading.Event(), [], []
 

@@ -16,7 +16,7 @@ from looplet.tools.spec import ToolSpec
 from looplet.types import ErrorKind, ToolCall, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Iterator
 
 
 def run(function: Any, context: ToolContext | None = None, **args: Any) -> ToolResult:
@@ -26,7 +26,7 @@ def run(function: Any, context: ToolContext | None = None, **args: Any) -> ToolR
     if isinstance(result, ToolResult):
         return result
 
-    async def finish(pending: Coroutine[Any, Any, ToolResult]) -> ToolResult:
+    async def finish(pending: Awaitable[ToolResult]) -> ToolResult:
         return await pending
 
     return asyncio.run(finish(result))
