@@ -32,9 +32,7 @@ _CANCELLED = "the tool was not cancelled itself: something it waited for was"
 _RETRIABLE = {ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.RATE_LIMIT}
 
 
-def execute(
-    spec: ToolSpec, call: ToolCall, context: ToolContext | None = None
-) -> ToolResult | Unfinished:
+def execute(spec: ToolSpec, call: ToolCall, context: ToolContext | None = None) -> ToolResult | Unfinished:
     """Run a validated call. An async tool gives an awaitable of its result.
 
     `context` collects the warnings of this call. The tool gets arguments of its own: what it does to them must not
