@@ -71,28 +71,32 @@ class HttpClient:
             raise ConnectionFailed(unreachable(self._shown, error)) from error
 
     def _with_connection(self, exchange: _Exchange) -> HttpAnswer:
-        from http.client import RemoteDisconnected
-
         try:
             connection = self._idle.pop()
         except IndexError:
             return self._exchange(self._connect(exchange), exchange)
         try:
             return self._exchange(connection, exchange)
-        except (RemoteDisconnected, BrokenPipeError):
+        except ConnectionError:
+            if exchange.answered:
+                raise
             # the server closed an idle connection before it saw the request; with a fresh one that would be a failure
             return self._exchange(self._connect(exchange), exchange)
 
     def _exchange(self, connection: HTTPConnection, exchange: _Exchange) -> HttpAnswer:
-        from http.client import HTTPException, IncompleteRead
+        from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 
         try:
             answer, reusable = exchange.run(connection)
         except IncompleteRead as error:
             connection.close()
             raise ConnectionError("the response broke off before its end") from error
+        except RemoteDisconnected:  # not one byte: an HTTPException and a ConnectionError in one
+            connection.close()
+            raise
         except HTTPException as error:
             connection.close()
+            exchange.answered = True
             raise ConnectionError(f"unreadable response: {error!r}") from error
         except BaseException:  # an interrupt too: half a response must not stay in a connection that is used again
             connection.close()
@@ -147,6 +151,7 @@ class _Exchange:
             self._headers = headers | {"Content-Type": "application/json", "Content-Length": str(sum(map(len, body)))}
         self._deadline = deadline
         self._on_data = on_data
+        self.answered = False  # once the server has answered, sending again would be asking twice
 
     def seconds_left(self) -> float:
         left = self._deadline - time.monotonic()
@@ -160,6 +165,7 @@ class _Exchange:
         sock.settimeout(self.seconds_left())
         connection.request(self._method, self._target, self._body or None, self._headers)
         response = connection.getresponse()
+        self.answered = True
         body, whole = self._read(response, sock)
         missing = response.length
         response.close()  # `http.client` allows no further request before that

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,6 +60,35 @@ def test_a_connection_the_server_ends_is_not(client: HttpClient, server: FakeOpe
 def test_a_connection_gone_stale_is_replaced_without_notice(client: HttpClient, server: FakeOpenAI) -> None:
     server.script += [Answer(200, b"a", close=True), Answer(200, b"b")]
     assert [post(client), post(client)] == [b"a", b"b"]
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize(
+    "gone", [RemoteDisconnected("no byte"), ConnectionResetError("reset"), BrokenPipeError("pipe")]
+)
+def test_however_a_stale_connection_shows_it_is_replaced(
+    client: HttpClient, server: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, gone: Exception
+) -> None:
+    """Which of the three it is depends on when the server's goodbye arrives."""
+    server.script += [Answer(200, b"a"), Answer(200, b"b")]
+    assert post(client) == b"a"
+
+    def fail(*about: object) -> None:
+        monkeypatch.undo()
+        raise gone
+
+    monkeypatch.setattr("http.client.HTTPConnection.getresponse", fail)
+    server.script.insert(0, Answer(200, b"lost"))  # what the stale connection's request would have been answered
+    assert post(client) in (b"lost", b"b")
+
+
+def test_an_answer_that_breaks_off_on_a_used_connection_is_not_asked_for_again(
+    client: HttpClient, server: FakeOpenAI
+) -> None:
+    server.script += [Answer(200, b"a"), Answer(200, b"b", announce=50, close=True), Answer(200, b"c")]
+    assert post(client) == b"a"
+    with pytest.raises(ConnectionFailed, match="broke off"):
+        post(client)
     assert len(server.seen) == 2
 
 
