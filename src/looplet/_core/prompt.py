@@ -80,7 +80,7 @@ def task_text(task: Any) -> str:
 
 def text_protocol(tools: tuple[ToolSchema, ...], done_tool: str) -> str:
     """The instructions that stand in for native tool calling."""
-    catalogue = "\n".join(_catalogue_line(tool) for tool in tools)
+    catalogue = "\n".join(catalogue_line(tool) for tool in tools)
     return (
         "You work by calling tools, one at a time. The tools are:\n\n"
         f"{catalogue}\n\n"
@@ -90,7 +90,8 @@ def text_protocol(tools: tuple[ToolSchema, ...], done_tool: str) -> str:
     )
 
 
-def _catalogue_line(tool: ToolSchema) -> str:
+def catalogue_line(tool: ToolSchema) -> str:
+    """A tool in words: `- search(query: string): Search the shop.` and its parameters' descriptions below."""
     schema = tool.parameters
     properties = schema.get("properties")
     described = [

@@ -13,14 +13,58 @@ from looplet.trace.jsonable import jsonable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from looplet.trace.normalize import Normalizer
     from looplet.trace.read import Trace
 
+TITLE = "looplet trace"  # the first line of every run
 _ONE_LINE = 100  # characters of JSON that stay on one line
 
 
-def body(text: str, depth: int = 1) -> list[str]:
-    """`text` line by line, indented. An empty text has no lines."""
-    return ["  " * depth + line if line else "" for line in visible(text, keep="\n\t").split("\n")] if text else []
+class Layout:
+    """How texts and values are written. `normal` comes first: it takes out what differs from run to run (a snapshot)."""
+
+    def __init__(self, normal: Normalizer | None = None) -> None:
+        self.normal = normal
+
+    def body(self, text: str, depth: int = 1) -> list[str]:
+        """`text` line by line, indented. An empty text has no lines."""
+        return _indented(self.text(text), depth) if text else []
+
+    def value(self, value: object) -> list[str]:
+        """A result: a text as it is, anything else as JSON."""
+        if isinstance(value, str):
+            return self.body(value)
+        return _indented(pretty_json(self._normal(value)), 1)
+
+    def call(self, tool: str, arguments: object) -> str:
+        """`search {"query": "x"}`; arguments that are a str are printed as the model wrote them."""
+        if isinstance(arguments, str):
+            return f"{visible(tool)} {visible(self.text(arguments))}"
+        return f"{visible(tool)} {visible(_dump(self._normal(arguments)))}"
+
+    def field(self, name: str, value: object) -> list[str]:
+        """`name: value`, a longer value below its name; nothing for an empty one."""
+        return [] if value in (None, "", {}, [], ()) else self.inline(f"{name}:", self.value(value))
+
+    def inline(self, heading: str, text: str | list[str]) -> list[str]:
+        """Heading and text on one line when the text is one line."""
+        lines = self.body(text) if isinstance(text, str) else text
+        return [f"{heading} {lines[0].strip()}"] if len(lines) == 1 else [heading, *lines]
+
+    def text(self, text: str) -> str:
+        return text if self.normal is None else self.normal(text)
+
+    def _normal(self, value: object) -> Any:
+        value = jsonable(value)
+        return value if self.normal is None else self.normal.value(value)
+
+    @property
+    def is_normal(self) -> bool:
+        return self.normal is not None
+
+
+def _indented(text: str, depth: int) -> list[str]:
+    return ["  " * depth + line if line else "" for line in visible(text, keep="\n\t").split("\n")]
 
 
 def pretty_json(value: object) -> str:
@@ -34,38 +78,26 @@ def pretty_json(value: object) -> str:
     return "{\n" + ",\n".join(f"  {_dump(key)}: {_dump(item)}" for key, item in value.items()) + "\n}"
 
 
-def call_line(tool: str, arguments: object) -> str:
-    """`search {"query": "x"}`; arguments that are a str are printed as the model wrote them."""
-    shown = arguments if isinstance(arguments, str) else _dump(jsonable(arguments))
-    return f"{visible(tool)} {visible(shown)}"
-
-
-def field(name: str, value: object) -> list[str]:
-    """`name: value`, a longer value below its name; nothing for an empty one."""
-    if value in (None, "", {}, [], ()):
-        return []
-    text = value if isinstance(value, str) else pretty_json(value)
-    lines = body(text)
-    return [f"{name}: {lines[0].strip()}"] if len(lines) == 1 else [f"{name}:", *lines]
-
-
 def set_values(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value not in (None, {}, "")}
 
 
-def header_lines(trace: Trace) -> list[str]:
-    header = trace.header
+def header_lines(trace: Trace, layout: Layout) -> list[str]:
+    """What the run was given. A normal text leaves out what names this one run."""
+    header, field = trace.header, layout.field
     began = header.get("t")
-    lines = ["looplet trace"]
-    lines += field("run", header.get("run_id"))
-    if isinstance(began, (int, float)):
-        lines += field("started", datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"))
-    lines += field("model", header.get("model"))
+    lines = [TITLE]
+    if not layout.is_normal:
+        lines += field("run", header.get("run_id"))
+        if isinstance(began, (int, float)):
+            lines += field("started", datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"))
+        lines += field("model", header.get("model"))
     lines += field("steps at most", header.get("max_steps"))
     lines += field("settings", set_values(header.get("settings", {})))
     lines += field("tools", ", ".join(_signature(tool) for tool in header.get("tools", ())))
-    lines += field("labels", header.get("labels"))
-    lines += field("redactor", header.get("redactor"))
+    if not layout.is_normal:
+        lines += field("labels", header.get("labels"))
+        lines += field("redactor", header.get("redactor"))
     if not trace.exchanges:  # else the task stands in the first message
         lines += field("task", header.get("task"))
     return lines

@@ -7,20 +7,16 @@ every run makes new ones; timeouts and model names do not count.
 from __future__ import annotations
 
 import hashlib
-import json
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from looplet._pretty import shorten, visible
+from looplet._compare import ABSENT, differences, excerpt, first_character, short_json
 from looplet.trace.jsonable import canonical, jsonable
 from looplet.trace.prefix import common_prefix
 
 if TYPE_CHECKING:
     from looplet.messages import Message, Prompt
     from looplet.trace.redact import Redaction
-
-_BEFORE, _AFTER = 12, 28  # characters shown around the first difference
-_VALUE_CHARS = 60
 
 
 class RequestKeys:
@@ -74,47 +70,20 @@ class RequestKeys:
         return self._ids.setdefault(call_id, len(self._ids) + 1)
 
 
-def first_difference(recorded: Any, now: Any, path: str = "") -> str | None:
+def first_difference(recorded: Any, now: Any) -> str | None:
     """One line: where and how two JSON values differ first; None when they are equal."""
-    if recorded == now:
+    found = next(differences(recorded, now), None)
+    if found is None:
         return None
-    if isinstance(recorded, dict) and isinstance(now, dict):
-        pairs = [
-            (f"{path}.{key}".lstrip("."), recorded.get(key, _NONE), now.get(key, _NONE)) for key in {**recorded, **now}
-        ]
-    elif isinstance(recorded, list) and isinstance(now, list):
-        both = zip_longest(recorded, now, fillvalue=_NONE)
-        pairs = [(f"{path}[{index}]", *values) for index, values in enumerate(both)]
-    elif isinstance(recorded, str) and isinstance(now, str):
-        return _text_difference(recorded, now, path)
-    else:
-        return f"{path} differs: recorded {_short(recorded)} now {_short(now)}"
-    return next(found for pair in pairs if (found := _pair_difference(*pair)))
-
-
-_NONE = object()
-
-
-def _pair_difference(path: str, recorded: Any, now: Any) -> str | None:
-    if recorded is _NONE:
-        return f"{path} is new: {_short(now)}"
-    if now is _NONE:
-        return f"{path} is missing: recorded {_short(recorded)}"
-    return first_difference(recorded, now, path)
-
-
-def _text_difference(recorded: str, now: str, path: str) -> str:
-    at = next((i for i, (a, b) in enumerate(zip(recorded, now, strict=False)) if a != b), min(len(recorded), len(now)))
-    return f"{path} differs at char {at}: recorded {_excerpt(recorded, at)} now {_excerpt(now, at)}"
-
-
-def _excerpt(text: str, at: int) -> str:
-    begin, end = max(0, at - _BEFORE), at + _AFTER
-    return f"'{'…' if begin else ''}{visible(text[begin:end])}{'…' if end < len(text) else ''}'"
-
-
-def _short(value: Any) -> str:
-    return shorten(visible(json.dumps(value, ensure_ascii=False)), _VALUE_CHARS)
+    path, before, after = found
+    if before is ABSENT:
+        return f"{path} is new: {short_json(after)}"
+    if after is ABSENT:
+        return f"{path} is missing: recorded {short_json(before)}"
+    if isinstance(before, str) and isinstance(after, str):
+        at = first_character(before, after)
+        return f"{path} differs at char {at}: recorded {excerpt(before, at)} now {excerpt(after, at)}"
+    return f"{path} differs: recorded {short_json(before)} now {short_json(after)}"
 
 
 def _digest(shape: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from looplet._core.prompt import catalogue_line
 from looplet._core.to_text import result_text
 from looplet._pretty import visible
 from looplet.errors import TraceError
@@ -23,13 +24,13 @@ from looplet.events import (
     RunFinished,
     StepFinished,
 )
-from looplet.trace.layout import body, call_line, field, header_lines, pretty_json, set_values, timing_lines
+from looplet.trace.layout import Layout, header_lines, set_values, timing_lines
 from looplet.trace.prefix import common_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from looplet.messages import Message, Prompt, RawCall
+    from looplet.messages import Message, Prompt, RawCall, ToolSchema
     from looplet.trace.read import Trace
     from looplet.types import Step, ToolCall
 
@@ -37,46 +38,87 @@ _UNCUT = 1 << 30
 _SAME_HEAD = 200  # characters by which a shortened result is recognised
 
 
-def render_trace(trace: Trace) -> str:
+def render_trace(trace: Trace, layout: Layout | None = None) -> str:
     """The whole run: a header, then what happened, then how it ended."""
-    return _text(_Story(trace).lines())
+    return as_text(Story(trace, layout or Layout()).lines())
 
 
 def render_step(trace: Trace, number: int) -> str:
     """One step: the reply it came from, the call, the result."""
+    sections = Sections(Layout())
     for event in trace.events:
         if isinstance(event, StepFinished) and event.step.number == number:
             replies = [each for each in trace.exchanges if each.call == event.call and isinstance(each, ModelReplied)]
-            return _text([*(line for reply in replies for line in _reply(reply)), *_step(event)])
+            return as_text([*(line for reply in replies for line in sections.reply(reply)), *sections.step(event)])
     raise TraceError(f"{trace.dir!r} has no step {number}: it has {len(trace.steps)}, counted from 1")
 
 
 def render_call(trace: Trace, number: int) -> str:
     """The whole request of model call `number`, and its reply or failure."""
-    prompt = trace.prompt(number)
-    lines = [f"[request {number}]", *field("settings", set_values(prompt.settings.to_dict()))]
+    prompt, layout = trace.prompt(number), Layout()
+    lines = [f"[request {number}]", *layout.field("settings", set_values(prompt.settings.to_dict()))]
     for tool in prompt.tools:
-        lines += ["", f"[tool {visible(tool.name)}]", *body(tool.description), *body(pretty_json(tool.parameters))]
+        lines += ["", f"[tool {visible(tool.name)}]", *layout.body(tool.description), *layout.value(tool.parameters)]
     if prompt.system:
-        lines += ["", "[system]", *body(prompt.system)]
+        lines += ["", "[system]", *layout.body(prompt.system)]
     for index, message in enumerate(prompt.messages):
-        lines += ["", f"[messages[{index}] {message.role}{_of(message)}]", *body(message.content)]
-        lines += [f"  {call_line(call.tool, call.args)}" for call in message.tool_calls]
+        lines += ["", f"[messages[{index}] {message.role}{_of(message)}]", *layout.body(message.content)]
+        lines += [f"  {layout.call(call.tool, call.args)}" for call in message.tool_calls]
     for exchange in trace.exchanges:
         if exchange.call == number:
-            lines += _exchange(exchange)
+            lines += Sections(layout).exchange(exchange)
             if isinstance(exchange, ModelReplied):
-                lines += [f"  {call_line(call.name, call.arguments)}" for call in exchange.reply.calls]
-    return _text(lines)
+                lines += [f"  {layout.call(call.name, call.arguments)}" for call in exchange.reply.calls]
+    return as_text(lines)
 
 
-class _Story:
+class Sections:
+    """Each thing that happens in a run, as lines."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def exchange(self, event: ModelReplied | ModelFailed) -> list[str]:
+        return self.reply(event) if isinstance(event, ModelReplied) else self.failure(event)
+
+    def reply(self, event: ModelReplied) -> list[str]:
+        reply, body = event.reply, self._layout.body
+        cut = " cut off at the token limit" if reply.finish_reason == "length" else ""
+        lines = ["", f"[reply {event.call}{cut}]"]
+        if reply.reasoning:
+            lines += ["  thinking:", *body(reply.reasoning, 2)]
+        return [*lines, *body(reply.text)] if reply.text or reply.calls else [*lines, "  (empty)"]
+
+    def failure(self, event: ModelFailed) -> list[str]:
+        then = "" if event.retry_in is None else f" (asked again after {event.retry_in:.3g} s)"
+        return ["", *self._layout.inline(f"[request {event.call} failed]", f"{event.kind}: {event.error}{then}")]
+
+    def step(self, event: StepFinished) -> list[str]:
+        call, result, layout = event.step.tool_call, event.step.tool_result, self._layout
+        lines = ["", f"[step {event.step.number}] {layout.call(call.tool, call.args)}"]
+        if event.asked.args != call.args or event.asked.tool != call.tool:
+            lines.append(f"  the model asked for: {layout.call(event.asked.tool, event.asked.args)}")
+        if call.reasoning:
+            lines += layout.inline("  reasoning:", call.reasoning)
+        if result.error is not None:
+            kind = f" ({result.error_kind})" if result.error_kind else ""
+            lines += ["error" + kind + ":", *layout.body(result.error)]
+        if result.error is None or result.data is not None:
+            lines += ["result:", *layout.value(result.data)]
+        for warning in result.warnings:
+            lines += layout.inline("note:", warning)
+        return lines
+
+
+class Story(Sections):
     """Walks the events once and remembers what the reader has seen."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, layout: Layout) -> None:
+        super().__init__(layout)
         self._trace = trace
         self._lines: list[str] = []
         self._system = ""
+        self._tools: tuple[ToolSchema, ...] = ()
         self._sent: tuple[Message, ...] = ()
         self._shown: set[str] = set()  # message texts
         self._results: list[Step] = []  # steps whose results the next request holds for the first time
@@ -92,16 +134,17 @@ class _Story:
         if self._trace.finished is None:
             self._lines += ["", "ended: not at all (the process was killed, or the run is still going on)"]
             self._lines += [
-                f"  {call_line(call.tool, call.args)} started, no result" for call in self._running.values()
+                f"  {self._layout.call(call.tool, call.args)} started, no result" for call in self._running.values()
             ]
         if self._trace.notice:
             self._lines += ["", f"notice: {self._trace.notice}"]
-        return [*header_lines(self._trace), *self._lines, *timing_lines(self._trace.events)]
+        times = [] if self._layout.is_normal else timing_lines(self._trace.events)
+        return [*header_lines(self._trace, self._layout), *self._lines, *times]
 
     def _exchange(self, event: ModelReplied | ModelFailed) -> None:
         self._never_executed()
         self._request(event.prompt)
-        self._lines += _exchange(event)
+        self._lines += self.exchange(event)
         self._results = []
         if isinstance(event, ModelReplied):
             self._open_calls = list(event.reply.calls)
@@ -110,8 +153,12 @@ class _Story:
     def _request(self, prompt: Prompt) -> None:
         """What this request holds that the reader has not seen yet."""
         if prompt.system != self._system:
-            self._lines += ["", "[system, changed]" if self._system else "[system]", *body(prompt.system)]
-        self._system = prompt.system
+            heading = "[system, changed]" if self._system else "[system]"
+            self._lines += ["", heading, *self._layout.body(prompt.system)]
+        if prompt.tools != self._tools:
+            words = "\n".join(map(catalogue_line, prompt.tools)) or "(none)"
+            self._lines += ["", "[tools, changed]" if self._tools else "[tools]", *self._layout.body(words)]
+        self._system, self._tools = prompt.system, prompt.tools
         keep = common_prefix(self._sent, prompt.messages)
         if keep < len(self._sent):
             self._lines += ["", f"[request rebuilt after message {keep}; {len(prompt.messages)} messages in all]"]
@@ -129,8 +176,8 @@ class _Story:
         self._shown.add(text)
         self._lines += [
             "",
-            f"[{message.role}{_of(message)}]{' as above' if again else ''}",
-            *body("" if again else text),
+            f"[{message.role}{'' if self._layout.is_normal else _of(message)}]{' as above' if again else ''}",
+            *self._layout.body("" if again else text),
         ]
 
     def _unseen(self, message: Message) -> str:
@@ -151,37 +198,40 @@ class _Story:
         self._running.pop(event.step.number, None)
         self._open_calls = self._open_calls[1:]
         self._results.append(event.step)
-        self._lines += _step(event)
+        self._lines += self.step(event)
 
     def _never_executed(self) -> None:
         running = {call.call_id for call in self._running.values()}
         for call in self._open_calls:
             if call.call_id not in running:
-                self._lines += ["", f"[not executed] {call_line(call.name, call.arguments)}"]
+                self._lines += ["", f"[not executed] {self._layout.call(call.name, call.arguments)}"]
         self._open_calls = []
 
     def _compacted(self, event: Compacted) -> None:
         self._lines += ["", f"[compacted] {event.before} messages to {event.after}"]
 
     def _hook_decided(self, event: HookDecided) -> None:
-        self._lines += ["", *_inline(f"[hook {visible(event.hook)}.{visible(event.phase)}]", event.decision)]
+        self._lines += [
+            "",
+            *self._layout.inline(f"[hook {visible(event.hook)}.{visible(event.phase)}]", event.decision),
+        ]
 
     def _noticed(self, event: Noticed) -> None:
-        self._lines += ["", *_inline("[notice]", event.message)]
+        self._lines += ["", *self._layout.inline("[notice]", event.message)]
 
     def _run_finished(self, event: RunFinished) -> None:
         self._never_executed()
         self._lines += ["", f"ended: {visible(event.stop_reason)} ({event.status})"]
         for error in event.errors:
             if not any(error.endswith(step.tool_result.error or "\0") for step in self._trace.steps):
-                self._lines += _inline("error:", error)
+                self._lines += self._layout.inline("error:", error)
         steps = self._trace.steps
         if steps and event.output is not None and steps[-1].tool_result.data == event.output:
             self._lines.append(f"output: the result of step {steps[-1].number}")
         elif event.output is not None:
-            self._lines += field("output", event.output)
+            self._lines += self._layout.field("output", event.output)
 
-    _TELLERS: ClassVar[dict[type[Event], Callable[[_Story, Any], None]]] = {
+    _TELLERS: ClassVar[dict[type[Event], Callable[[Story, Any], None]]] = {
         ModelReplied: _exchange,
         ModelFailed: _exchange,
         CallStarted: _call_started,
@@ -193,50 +243,9 @@ class _Story:
     }
 
 
-def _exchange(event: ModelReplied | ModelFailed) -> list[str]:
-    return _reply(event) if isinstance(event, ModelReplied) else _failure(event)
-
-
-def _reply(event: ModelReplied) -> list[str]:
-    reply = event.reply
-    cut = " cut off at the token limit" if reply.finish_reason == "length" else ""
-    lines = ["", f"[reply {event.call}{cut}]"]
-    if reply.reasoning:
-        lines += ["  thinking:", *body(reply.reasoning, 2)]
-    return [*lines, *body(reply.text)] if reply.text or reply.calls else [*lines, "  (empty)"]
-
-
-def _failure(event: ModelFailed) -> list[str]:
-    then = "" if event.retry_in is None else f" (asked again after {event.retry_in:.3g} s)"
-    return ["", *_inline(f"[request {event.call} failed]", f"{event.kind}: {event.error}{then}")]
-
-
-def _step(event: StepFinished) -> list[str]:
-    call, result = event.step.tool_call, event.step.tool_result
-    lines = ["", f"[step {event.step.number}] {call_line(call.tool, call.args)}"]
-    if event.asked.args != call.args or event.asked.tool != call.tool:
-        lines.append(f"  the model asked for: {call_line(event.asked.tool, event.asked.args)}")
-    if call.reasoning:
-        lines += _inline("  reasoning:", call.reasoning)
-    if result.error is not None:
-        kind = f" ({result.error_kind})" if result.error_kind else ""
-        lines += ["error" + kind + ":", *body(result.error)]
-    if result.error is None or result.data is not None:
-        lines += ["result:", *body(result.data if isinstance(result.data, str) else pretty_json(result.data))]
-    for warning in result.warnings:
-        lines += _inline("note:", warning)
-    return lines
-
-
 def _of(message: Message) -> str:
     return f" {visible(message.call_id)}" if message.call_id else ""
 
 
-def _inline(heading: str, text: str) -> list[str]:
-    """Heading and text on one line when the text is one line."""
-    lines = body(text)
-    return [f"{heading} {lines[0].strip()}"] if len(lines) == 1 else [heading, *lines]
-
-
-def _text(lines: Sequence[str]) -> str:
+def as_text(lines: Sequence[str]) -> str:
     return "\n".join(lines).lstrip("\n") + "\n"

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.support.traces import DONE, SEARCH, json_values
 
 from looplet.messages import Message, Prompt, Settings, ToolSchema
+from looplet.trace.jsonable import canonical
 from looplet.trace.matching import RequestKeys, first_difference
 from looplet.trace.redact import redaction
 from looplet.types import ToolCall
@@ -74,7 +75,7 @@ def test_a_redaction_comes_first() -> None:
 @given(json_values, json_values)
 def test_there_is_a_difference_exactly_when_values_differ(one: object, other: object) -> None:
     assert first_difference(one, one) is None
-    assert (first_difference(one, other) is None) == (one == other)
+    assert (first_difference(one, other) is None) == (canonical(one) == canonical(other))  # True is not 1
 
 
 def test_a_difference_is_one_line_with_its_place() -> None:

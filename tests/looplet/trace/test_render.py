@@ -11,7 +11,7 @@ from looplet.errors import TraceError
 from looplet.events import Event, HookDecided, Noticed, RunStarted
 from looplet.messages import Message, RawCall, Reply
 from looplet.trace.jsonable import dump_line
-from looplet.trace.layout import body, field, pretty_json
+from looplet.trace.layout import Layout, pretty_json
 from looplet.trace.pack import Packer
 from looplet.trace.read import Trace, read_journal
 from looplet.trace.render import render_call, render_step, render_trace
@@ -41,6 +41,10 @@ tools: search(query), done(answer)
 
 [system]
   Be brief.
+
+[tools]
+  - search(query: string): Find things.
+  - done(answer: string): Finish.
 
 [user]
   find cheese
@@ -99,6 +103,7 @@ HEADINGS = (
     *("looplet trace", "run: ", "started: ", "model: ", "steps at most: ", "settings:", "tools: ", "labels:", "task:"),
     *(
         "[system",
+        "[tools",
         "[user]",
         "[assistant]",
         "[tool ",
@@ -269,7 +274,7 @@ def test_values_are_laid_out_one_item_a_line_when_they_are_long() -> None:
     assert pretty_json({"a": 1}) == '{"a": 1}'
     assert pretty_json([1] * 40).count("\n") == 41
     assert pretty_json({"a": "x" * 100, "b": [1, 2]}) == '{\n  "a": "' + "x" * 100 + '",\n  "b": [1, 2]\n}'
-    assert body("a\n\nb") == ["  a", "", "  b"]
-    assert field("x", None) == []
-    assert field("x", "a\nb") == ["x:", "  a", "  b"]
+    assert Layout().body("a\n\nb") == ["  a", "", "  b"]
+    assert Layout().field("x", None) == []
+    assert Layout().field("x", "a\nb") == ["x:", "  a", "  b"]
     assert dump_line(1) == b"1\n"
