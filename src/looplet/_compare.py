@@ -1,4 +1,4 @@
-"""Two values, two calls, two results: where they differ, in one line each. `Step.diff` and `looplet diff` read alike."""
+"""Where two values, calls or results differ, in one line each: `Step.diff` and `looplet diff` read alike."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _ONE_LINE = 100  # characters of JSON that stay on one line
 
 
 class Layout:
-    """How texts and values are written. `normal` comes first: it takes out what differs from run to run (a snapshot)."""
+    """How texts and values are written. `normal` comes first: it takes out what differs from run to run."""
 
     def __init__(self, normal: Normalizer | None = None) -> None:
         self.normal = normal
