@@ -48,7 +48,7 @@ def diff_texts(before: str, after: str) -> Diff:
 
 
 def _runs(before: Outline, after: Outline) -> Iterator[Change]:
-    pairs = align(before.steps, after.steps, _cost)
+    pairs = align(before.steps, after.steps, step_cost)
     yield from _steps(pairs)
     yield from _ends(before.end, after.end)
     yield from _fields(before.fields, after.fields)
@@ -58,7 +58,8 @@ def _runs(before: Outline, after: Outline) -> Iterator[Change]:
 # --- steps
 
 
-def _cost(before: StepPart, after: StepPart) -> int:
+def step_cost(before: StepPart, after: StepPart) -> int:
+    """How unlike two steps are, for `align`."""
     left, right = before.facts, after.facts
     if left.tool != right.tool:
         return RENAMED
