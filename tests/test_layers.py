@@ -29,7 +29,7 @@ LEVELS = {
     **dict.fromkeys(["_drivers", "backends", "tools", "trace"], 2),
     **dict.fromkeys(["async_run", "bind", "loop", "replay", "resume", "run"], 3),
     **dict.fromkeys(["evals", "hooks"], 4),
-    **dict.fromkeys(["__main__", "cli", "examples", "testing"], 5),
+    **dict.fromkeys(["__main__", "cli", "cli_diff", "examples", "testing"], 5),
 }
 PLUGIN_LEVEL = 6
 # `import looplet` may load none of these: each costs more than the loop itself.

@@ -6,7 +6,7 @@ import json
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from looplet._pretty import shorten, visible
+from looplet._pretty import as_text, shorten, visible
 from looplet._record import Record
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def compare_steps(before: StepFacts, after: StepFacts) -> Iterator[tuple[str, st
     if before.tool != after.tool:
         yield "tool", f"tool {visible(before.tool)} → {visible(after.tool)}"
         return  # another tool has other arguments and another result
-    if before.args != after.args:
+    if not _equal(before.args, after.args):
         yield "arguments", f"arguments: {changes(before.args, after.args)}"
     if (before.error is None) != (after.error is None):
         gone, kind = (before, "error gone") if after.error is None else (after, "error appeared")
         yield "error", f"{kind}: {_kind(gone)}{_first_line(gone.error or '')}"
     elif (before.error, before.error_kind) != (after.error, after.error_kind):
         yield "error", f"error: {_kind(before, after)}{changes(before.error, after.error)}"
-    elif before.result != after.result:
+    elif not _equal(before.result, after.result):
         yield "result", f"result: {changes(before.result, after.result)}"
     if before.notes != after.notes:
         yield "notes", f"notes for the model: {changes(list(before.notes), list(after.notes))}"
@@ -64,13 +64,18 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, 
     elif isinstance(before, list) and isinstance(after, list):
         for index, (left, right) in enumerate(zip_longest(before, after, fillvalue=ABSENT)):
             yield from differences(left, right, f"{path}[{index}]")
-    elif before is not after and not _same(before, after):
+    elif not _equal(before, after):
         yield path, before, after
 
 
-def _same(before: Any, after: Any) -> bool:
-    """Equal as JSON, which True and 1 are not."""
-    return type(before) is type(after) and before == after and (before != 0 or repr(before) == repr(after))
+def _equal(before: Any, after: Any) -> bool:
+    """Equal as JSON, which True and 1 are not. A tool's own object may refuse to be compared: then its text counts."""
+    if before is after:
+        return True
+    try:
+        return bool(type(before) is type(after) and before == after and (before != 0 or repr(before) == repr(after)))
+    except Exception:  # noqa: BLE001  # boundary: a stranger's object, an array whose == is no bool
+        return as_text(before) == as_text(after)
 
 
 def first_character(before: str, after: str) -> int:
@@ -86,7 +91,12 @@ def excerpt(text: str, at: int) -> str:
 
 
 def short_json(value: Any) -> str:
-    return shorten(visible(json.dumps(value, ensure_ascii=False)), _VALUE_CHARS)
+    """JSON cut to a few words; a value that is none as its text."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        text = as_text(value)
+    return shorten(visible(text), _VALUE_CHARS)
 
 
 def _arrow(path: str, before: Any, after: Any) -> str:

@@ -1,4 +1,4 @@
-"""The `looplet` command: `show`, and what other packages add through the entry points `looplet.commands`."""
+"""The `looplet` command: `show`, `diff`, and what other packages add through the entry points `looplet.commands`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from looplet import cli_diff
 from looplet._pretty import shorten, visible
 from looplet._version import __version__
 from looplet.errors import LoopletError, TraceError
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
-    if name and not name.startswith("-") and name != "show":
+    if name and not name.startswith("-") and name not in ("show", "diff"):
         command = _installed(name)
         if command is not None:
             return command(arguments[1:])
@@ -58,7 +59,7 @@ def _run(arguments: list[str]) -> int:
         parser.print_help()
         return 2
     try:
-        return _show(options)
+        return cli_diff.run(options) if options.command == "diff" else _show(options)
     except LoopletError as error:
         return _fail(str(error))
 
@@ -78,6 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--step", type=int, metavar="N", help="only step N: the reply, the call, the result")
     which.add_argument("--call", type=int, metavar="N", help="the whole prompt of model call N, and its reply")
     show.add_argument("--json", action="store_true", help="print JSON instead of text")
+    diff = commands.add_parser(
+        "diff",
+        help="say what one run did differently from another",
+        description="Compare two runs: first what the agent did differently, then what was worded differently. "
+        "Times, UUIDs and addresses are left out.",
+        epilog=_EXIT_CODES,
+    )
+    cli_diff.add_arguments(diff)
     return parser
 
 

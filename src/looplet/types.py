@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from looplet._compare import StepFacts, compare_steps
 from looplet._pretty import pretty_step
 from looplet._record import Record
 
@@ -121,6 +122,15 @@ class Step(Record):
     def pretty(self) -> str:
         """One line: `#1 ✓ search(query='…') → 12 items [182ms]`. Control characters are made visible."""
         return pretty_step(self)
+
+    def diff(self, other: Step) -> list[str]:
+        """What `other` did differently, one line each: `arguments: amount 10 → 20`. Times and tokens do not count."""
+        return [text for _, text in compare_steps(self._facts(), other._facts())]
+
+    def _facts(self) -> StepFacts:
+        call, result = self.tool_call, self.tool_result
+        kind = result.error_kind and str(result.error_kind)
+        return StepFacts(call.tool, call.args, result.data, result.error, kind, result.warnings)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-shaped, without the prompt (the trace holds each message once, not once a step)."""

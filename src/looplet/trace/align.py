@@ -58,15 +58,15 @@ def _cheapest(before: Sequence[T], after: Sequence[T], cost: Callable[[T, T], in
         costs.append(line)
     pairs: list[Pair[T]] = []
     row, column = len(before), len(after)
-    while row or column:
+    while row or column:  # from the end: of equally cheap pairings the one that pairs the earliest steps
         here = costs[row][column]
-        if row and column and here == costs[row - 1][column - 1] + cost(before[row - 1], after[column - 1]):
-            row, column = row - 1, column - 1
-            pairs.append((before[row], after[column]))
+        if row and here == costs[row - 1][column] + ALONE:
+            row -= 1
+            pairs.append((before[row], None))
         elif column and here == costs[row][column - 1] + ALONE:
             column -= 1
             pairs.append((None, after[column]))
         else:
-            row -= 1
-            pairs.append((before[row], None))
+            row, column = row - 1, column - 1
+            pairs.append((before[row], after[column]))
     return pairs[::-1]

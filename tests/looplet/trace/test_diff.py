@@ -73,7 +73,7 @@ BASE = run(SEARCH, REFUND, DONE)
             run(SEARCH, (*REFUND[:2], OSError("no money\nat all")), DONE),
             ["step 2 refund: error appeared: (execution) no money"],
         ),
-        (run(REFUND, SEARCH, DONE), ["step 1 search moved to step 2"]),
+        (run(REFUND, SEARCH, DONE), ["step 2 refund moved to step 1"]),
         (run(SEARCH, DONE), ["step 2 refund removed"]),
         (run(SEARCH, SEARCH, REFUND, DONE), ["step 2 search added"]),
         (
