@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from pytest_looplet.cells import Cell
 
@@ -44,7 +44,7 @@ def replace_recording(target: Path, trace: Path) -> None:
     # copyfile, not copy2: traces are private to their owner, recordings are committed with normal modes
     shutil.copytree(trace, partial, copy_function=shutil.copyfile, ignore=_not_recorded)
     partial.chmod(0o755)
-    for folder in partial.rglob("run_*"):
+    for folder in filter(Path.is_dir, partial.rglob("*")):  # run_1, run_2, ..., and blobs
         folder.chmod(0o755)
     if target.exists():
         target.rename(previous)

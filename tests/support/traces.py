@@ -149,6 +149,16 @@ def cheese_run() -> list[Event]:
     return script.finish(errors=("search: ValueError: we are out of brie today",))
 
 
+def large_result(data: Any, step: int = 3) -> list[Event]:
+    """A search that returned `data`, as step `step` of a run."""
+    call, result = ToolCall("search", {"query": "all"}), ToolResult("search", data)
+    return [
+        CallStarted(step, call, call),
+        CallFinished(step, call, result),
+        StepFinished(Step(step, call, result), call, step - 1),
+    ]
+
+
 def long_run(steps: int, chars: int = 200) -> list[Event]:
     """`steps` searches, each with an argument and a result of `chars` characters of its own."""
     script = Script()

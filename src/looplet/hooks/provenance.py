@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from looplet.errors import TraceError
-from looplet.events import RunFinished, RunStarted
 from looplet.trace.journal import JournalWriter
 from looplet.trace.redact import redaction
 
@@ -42,9 +40,9 @@ class ProvenanceSink:
     ) -> None:
         self._redaction = redaction(redact)
         self._upstream = redact_upstream
-        self._journal = JournalWriter(path, redaction=self._redaction, fsync=fsync, shared=shared)
-        self._used = False
-        self._refused: list[str] = []  # what is still to come from runs that were refused
+        self._journal = JournalWriter(
+            path, redaction=self._redaction, fsync=fsync, shared=shared, owner=type(self).__name__, once=True
+        )
 
     @property
     def dir(self) -> Path:
@@ -52,7 +50,7 @@ class ProvenanceSink:
 
     @property
     def complete(self) -> bool:
-        """True when the run has ended and its whole trace is on disk."""
+        """True when the run has ended and its whole journal is on disk."""
         return self._journal.complete
 
     @property
@@ -65,21 +63,7 @@ class ProvenanceSink:
         return self._redaction.prompt(prompt) if self._redaction and self._upstream else prompt
 
     def write(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            if self._used:
-                self._refused += ["end", "close"]
-                raise TraceError(
-                    f"this ProvenanceSink({str(self.dir)!r}) already belongs to a run; give every run a new one, "
-                    "with a directory of its own"
-                )
-            self._used = True
-        if isinstance(event, RunFinished) and "end" in self._refused:
-            self._refused.remove("end")
-        else:
-            self._journal.write(event)
+        self._journal.write(event)
 
     def close(self) -> None:
-        if "close" in self._refused:
-            self._refused.remove("close")
-        else:
-            self._journal.close()
+        self._journal.close()

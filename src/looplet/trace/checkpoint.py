@@ -28,7 +28,7 @@ class CheckpointHook:
     checkpoints: ClassVar[bool] = True
 
     def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
-        self._journal = JournalWriter(path, fsync=fsync, strict=True, checkpoints=True)
+        self._journal = JournalWriter(path, fsync=fsync, strict=True, checkpoints=True, owner=type(self).__name__)
 
     @property
     def dir(self) -> Path:

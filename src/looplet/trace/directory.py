@@ -2,16 +2,21 @@
 
 One run owns one directory, held by a lock on `journal.jsonl` that the kernel frees when the process dies. A trace that
 was there before is moved to `<dir>.previous`; when the new trace is complete the old one is removed if it was finished,
-and kept if it was not, because nobody has seen how it ends. Only files a trace consists of are ever removed.
+and kept if it was not, because nobody has seen how it ends. A trace that cannot be begun puts back what was there. Only
+files a trace consists of are ever removed.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from looplet.errors import TraceError
+from looplet.trace.blobs import BLOBS, blob_name, is_blob_name
+from looplet.trace.files import final_name, sync_names, write_all, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,24 +26,32 @@ try:
 except ImportError:  # Windows: two processes that write one trace are not noticed there
     fcntl = None  # type: ignore[assignment]
 
-JOURNAL, TEXT, ARTIFACTS, BLOBS = "journal.jsonl", "trace.txt", "artifacts.json", "blobs"
-_OWN_FILES = frozenset({JOURNAL, TEXT, ARTIFACTS, ".gitignore"})
+JOURNAL, TEXT, ARTIFACTS = "journal.jsonl", "trace.txt", "artifacts.json"
+INCOMPLETE = "incomplete.txt"  # there only if the trace could not be written to its end; says why
+_OWN_FILES = frozenset({JOURNAL, TEXT, ARTIFACTS, INCOMPLETE, ".gitignore"})
 _TAIL_BYTES = 1 << 20
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # some network file systems
 
 
 class TraceDirectory:
     """The directory of the trace being written. `journal` is the open, locked file descriptor.
 
     `resume`: append to the journal that is there. `shared`: the trace is meant to be committed (a recording), so it has
-    normal permissions and no `.gitignore`.
+    normal permissions and no `.gitignore`. `fsync`: new files wait for the disk, their names too.
     """
 
-    def __init__(self, path: Path, *, shared: bool = False, resume: bool = False) -> None:
+    def __init__(self, path: Path, *, shared: bool = False, resume: bool = False, fsync: bool = False) -> None:
         self.path = path
-        self._shared = shared
-        self._previous: Path | None = None  # to be removed when this trace is complete
+        self._shared, self._fsync = shared, fsync
+        self._made = False  # whether the directory is of this trace's making
+        self._aside: Path | None = None  # where the trace that was here is now
+        self._outdated = False  # whether that one may be removed when this trace is complete
+        self.journal = -1
         try:
-            self.journal = self._reopen() if resume else self._open()
+            if resume:
+                self.journal = self._reopen()
+            else:
+                self._open()
         except OSError as error:
             raise TraceError(
                 f"cannot write a trace to {str(path)!r}: {error}; give a directory you may write to"
@@ -46,37 +59,82 @@ class TraceDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the trace whole, or not at all."""
-        temporary = self.path / f".{name}.tmp"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 if self._shared else 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-        temporary.replace(self.path / name)
+        self._write_whole(self.path / name, text.encode("utf-8", "backslashreplace"))
+
+    def write_blob(self, data: bytes) -> str:
+        """Keep a value that is too large for a line, and answer the name to refer to it by."""
+        folder, name = self.path / BLOBS, blob_name(data)
+        if not (folder / name).exists():
+            folder.mkdir(mode=0o777 if self._shared else 0o700, exist_ok=True)
+            self._write_whole(folder / name, data)
+            if self._fsync:
+                sync_names(self.path)
+        return name
+
+    def mark_incomplete(self, why: str) -> None:
+        """Leave a note for readers. A full disk takes a new name even where it takes no content; a read-only one takes
+        neither, and its readers see a run without an end.
+        """
+        try:
+            descriptor = os.open(self.path / INCOMPLETE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
+        except OSError:
+            return
+        try:
+            write_all(descriptor, why.encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # that there is such a file says enough
+        finally:
+            os.close(descriptor)
 
     def remove_previous(self) -> None:
         """Called when this trace is complete."""
-        if self._previous is not None:
-            _remove_trace(self._previous)
-            self._previous = None
+        if self._aside is not None and self._outdated:
+            _remove_trace(self._aside)
+        self._aside = None
 
     def close(self) -> None:
         os.close(self.journal)  # and with it the lock
 
-    def _open(self) -> int:
+    def abandon(self) -> None:
+        """Undo a beginning that went no further: what was here before is here again."""
+        if self.journal >= 0:
+            for name in (JOURNAL, ".gitignore"):
+                (self.path / name).unlink(missing_ok=True)
+            os.close(self.journal)
+            self.journal = -1
+        if self._made and self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+        if self._aside is not None and not self.path.exists():
+            self._aside.rename(self.path)
+
+    @property
+    def _mode(self) -> int:
+        return 0o666 if self._shared else 0o600
+
+    def _open(self) -> None:
         old = self._lock_old()
         try:
             if old is not None:
-                finished = is_finished(self.path / JOURNAL)
-                aside = self._move_aside()
-                self._previous = aside if finished else None
+                self._outdated = is_finished(self.path / JOURNAL)
+                self._aside = self._move_aside()
+            self._made = not self.path.exists()
             self.path.mkdir(mode=0o777 if self._shared else 0o700, parents=True, exist_ok=True)
-            journal = self._create_journal()
+            self.journal = self._create_journal()
+            if not self._shared:
+                self.path.chmod(0o700)
+                self.write_text(".gitignore", "*\n")
+            if self._fsync:
+                sync_names(self.path, self.path.parent)
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to see
+                self.abandon()
+            raise
         finally:
             if old is not None:
                 os.close(old)
-        if not self._shared:
-            self.path.chmod(0o700)
-            self.write_text(".gitignore", "*\n")
-        return journal
+
+    def _write_whole(self, file: Path, data: bytes) -> None:
+        write_whole(file, data, mode=self._mode, fsync=self._fsync)
 
     def _reopen(self) -> int:
         """Go on in the journal that is there, after the lines that its readers see."""
@@ -119,8 +177,7 @@ class TraceDirectory:
 
     def _lock(self, descriptor: int) -> None:
         try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_exclusively(descriptor)
             current = (self.path / JOURNAL).stat()
             if not os.path.samestat(os.fstat(descriptor), current):  # moved aside between open and lock
                 raise BlockingIOError
@@ -140,6 +197,16 @@ class TraceDirectory:
             aside = self.path.with_name(f"{self.path.name}.previous-{count}")
         self.path.rename(aside)
         return aside
+
+
+def _lock_exclusively(descriptor: int) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def whole_lines(data: bytes) -> bytes:
@@ -173,8 +240,11 @@ def is_finished(journal: Path) -> bool:
 def _remove_trace(path: Path) -> None:
     """Remove the files of a trace, and the directory if nothing else is in it."""
     blobs = path / BLOBS
-    for file in [path / name for name in _OWN_FILES] + (list(blobs.iterdir()) if blobs.is_dir() else []):
-        file.unlink(missing_ok=True)
-    for directory in (blobs, path):
-        if directory.is_dir() and not any(directory.iterdir()):
-            directory.rmdir()
+    for folder, is_own in ((blobs, is_blob_name), (path, _OWN_FILES.__contains__)):
+        if not folder.is_dir():
+            continue
+        for file in folder.iterdir():
+            if is_own(final_name(file.name)):
+                file.unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from looplet.errors import TraceError
 from looplet.events import Event, RunFinished, RunResumed, RunStarted
+from looplet.trace.blobs import LINE_LIMIT, move_out
 from looplet.trace.directory import TEXT, TraceDirectory
+from looplet.trace.files import write_all
 from looplet.trace.jsonable import dump_line
 from looplet.trace.pack import Packer
 
@@ -25,6 +27,27 @@ if TYPE_CHECKING:
     from looplet.trace.redact import Redaction
 
 
+class Times:
+    """When the lines of a journal are written: in seconds since the first, which has the time of day, to the
+    millisecond. A line without a time was written in the same millisecond as the one before.
+    """
+
+    def __init__(self, clock: Callable[[], float], began: float | None = None) -> None:
+        self._clock, self._began = clock, began
+        self._last: float | None = None
+
+    def of_line(self) -> dict[str, float]:
+        now = self._clock()
+        if self._began is None:
+            self._began, self._last = round(now, 3), 0.0
+            return {"t": self._began}
+        seconds = round(now - self._began, 3)
+        if seconds == self._last:
+            return {}
+        self._last = seconds
+        return {"t": seconds}
+
+
 class JournalWriter:
     """The journal in directory `path`, opened by the first event.
 
@@ -32,6 +55,8 @@ class JournalWriter:
     shared    the trace is to be committed: normal permissions, no `.gitignore`
     strict    a failure to write stops the run; otherwise the trace is marked incomplete and the run goes on
     checkpoints   keep what a run is resumed from
+    owner     the class that errors speak of
+    once      refuse a second run, also after the first has ended
     """
 
     def __init__(
@@ -43,6 +68,8 @@ class JournalWriter:
         shared: bool = False,
         strict: bool = False,
         checkpoints: bool = False,
+        owner: str = "JournalWriter",
+        once: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = Path(path)
@@ -53,6 +80,9 @@ class JournalWriter:
         self._packer = Packer(redaction, checkpoints=checkpoints)
         self._past: Trace | None = None
         self._fsync, self._shared, self._strict, self._clock = fsync, shared, strict, clock
+        self._owner, self._once, self._used = owner, once, False
+        self._refused: list[str] = []  # what is still to come from a run that was refused
+        self._times = Times(clock)
         self._directory: TraceDirectory | None = None
 
     @property
@@ -65,30 +95,34 @@ class JournalWriter:
 
     def write(self, event: Event) -> None:
         """Append one event. Redaction errors always leave: what could not be redacted must not be written."""
-        if isinstance(event, RunStarted):
+        if isinstance(event, (RunStarted, RunResumed)):
             self._begin(event)
+        if isinstance(event, RunFinished) and "end" in self._refused:
+            self._refused.remove("end")
             return
-        if isinstance(event, RunResumed):
-            self._begin(event)
-        if self.failure is not None:  # told once already
+        if self.failure is not None or isinstance(event, RunStarted):  # told once already; written as the header
             return
         record = self._packed(event)
         if record is None:
             return
         try:
             self._append(record)
-            if isinstance(event, RunFinished):
-                self._finish()
         except OSError as error:
             self._fail(error)
+            return
+        if isinstance(event, RunFinished):
+            self._finish()
 
     def close(self) -> None:
         """Release the directory. A run that never finished gets its readable form here."""
+        if "close" in self._refused:
+            self._refused.remove("close")
+            return
         if self._directory is None:
             return
         try:
             if not self.complete:
-                self._write_text(self._directory)
+                self._directory.write_text(TEXT, self._as_text(self._directory))
         except (OSError, TraceError):
             pass  # the journal is the trace; `looplet show` makes its readable form again
         finally:
@@ -97,6 +131,12 @@ class JournalWriter:
 
     def _begin(self, event: RunStarted | RunResumed) -> None:
         """Get the directory. What fails here is an error also when the journal is not strict."""
+        if self._directory is not None or (self._once and self._used):
+            self._refused += ["end", "close"]  # which the refused run will still say, and the other one not yet
+            raise TraceError(
+                f"this {self._owner}({str(self.path)!r}) already belongs to a run; give every run a new one, "
+                "with a directory of its own"
+            )
         self.complete, self.failure = False, None
         self._packer = Packer(self._redaction, checkpoints=self._checkpoints)
         try:
@@ -111,6 +151,7 @@ class JournalWriter:
             if isinstance(error, TraceError):
                 raise
             raise TraceError(f"cannot write a trace to {str(self.path)!r}: {error}") from error
+        self._used = True
 
     def _write_new(self, events: Iterable[Event]) -> None:
         """Begin a journal. What was there is moved aside, also when it is of the same run: it may lack the last line
@@ -118,8 +159,14 @@ class JournalWriter:
         """
         records = [self._packed(event) for event in events]  # before anything is touched: redaction may fail
         self._directory = self._opened()
-        for record in filter(None, records):
-            self._append(record)
+        self._times = Times(self._clock)
+        try:
+            for record in filter(None, records):
+                self._append(record)
+        except OSError:
+            self._directory.abandon()
+            self._directory = None
+            raise
 
     def _go_on(self, history: Iterable[Event], past: Trace) -> None:
         """Append to the journal that the run is resumed from, if it still is what was read."""
@@ -133,6 +180,7 @@ class JournalWriter:
             directory.close()
             raise
         self._directory = directory
+        self._times = Times(self._clock, past.header.get("t"))
         for event in history:
             self._packer.pack(event)
 
@@ -143,35 +191,55 @@ class JournalWriter:
         return record
 
     def _opened(self, *, resume: bool = False) -> TraceDirectory:
-        return TraceDirectory(self.path, shared=self._shared, resume=resume)
+        return TraceDirectory(self.path, shared=self._shared, resume=resume, fsync=self._fsync)
 
     def _append(self, record: dict[str, Any]) -> None:
-        if self._directory is None:
+        directory = self._directory
+        if directory is None:
             raise TraceError(
                 f"the trace {str(self.path)!r} is not open: a run starts with RunStarted and ends with close()"
             )
-        line = dump_line({"event": record["event"], "t": round(self._clock(), 3), **record})
-        descriptor = self._directory.journal
-        while line:  # a nearly full disk takes a part
-            line = line[os.write(descriptor, line) :]
+        record = {"event": record["event"], **self._times.of_line(), **record}
+        line = dump_line(record)
+        if len(line) > LINE_LIMIT:
+            line = dump_line(move_out(record, directory.write_blob))
+        write_all(directory.journal, line)
         if self._fsync:
-            os.fsync(descriptor)
+            os.fsync(directory.journal)
 
     def _finish(self) -> None:
-        if self._directory is None:
+        """The run has ended. The journal is the trace, so what fails beyond it is said and loses nothing."""
+        directory = self._directory
+        if directory is None:
             return
-        self._write_text(self._directory)
-        self._directory.remove_previous()
+        try:
+            text = self._as_text(directory)
+        except (OSError, TraceError) as error:  # somebody removed or changed it while it was written
+            self._fail(error)
+            return
         self.complete = True
+        try:
+            directory.write_text(TEXT, text)
+        except OSError as error:
+            self._say(f"{TEXT} of the trace {str(self.path)!r} is missing: {error}; `looplet show` prints it")
+        try:
+            directory.remove_previous()
+        except OSError as error:
+            self._say(f"the trace that was in {str(self.path)!r} before could not be removed: {error}")
 
-    def _write_text(self, directory: TraceDirectory) -> None:
+    def _as_text(self, directory: TraceDirectory) -> str:
         from looplet.trace.read import read_journal  # only needed at the end of a run
         from looplet.trace.render import render_trace
 
-        directory.write_text(TEXT, render_trace(read_journal(directory.path)))
+        return render_trace(read_journal(directory.path))
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: OSError | TraceError) -> None:
         self.failure = f"the trace {str(self.path)!r} is incomplete from here on: {error}"
-        if self._strict:
+        if self._strict:  # the run stops here, so there is nothing the journal will lack
             raise TraceError(self.failure) from error
-        warnings.warn(self.failure, RuntimeWarning, stacklevel=2)
+        if self._directory is not None:
+            self._directory.mark_incomplete(f"from here on nothing could be written: {error}")
+        self._say(self.failure)
+
+    def _say(self, message: str) -> None:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)

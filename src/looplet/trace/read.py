@@ -13,7 +13,8 @@ from looplet.errors import TraceError
 from looplet.events import Event, ModelFailed, ModelReplied, RunFinished, StepFinished
 from looplet.messages import Prompt
 from looplet.result import RunResult
-from looplet.trace.directory import ARTIFACTS, JOURNAL, whole_lines
+from looplet.trace.blobs import Blobs
+from looplet.trace.directory import ARTIFACTS, INCOMPLETE, JOURNAL, whole_lines
 from looplet.trace.pack import SCHEMA
 from looplet.trace.unpack import Unpacker
 from looplet.types import Step, Usage
@@ -26,7 +27,8 @@ _RUN_NAME = re.compile(r"run_(\d+)")
 class Trace(Record):
     """What a journal holds. `header` is its first line, `records` all lines as written, `events` their meaning.
 
-    `notice` says what could not be read: a last line that was cut short when the process died.
+    `notice` says what is missing: a last line that was cut short when the process died, or everything after the moment
+    from which on the trace could not be written, whose reason is in `incomplete`.
     """
 
     dir: str
@@ -34,6 +36,7 @@ class Trace(Record):
     records: tuple[dict[str, Any], ...]
     events: tuple[Event, ...]
     notice: str | None = None
+    incomplete: str | None = None
 
     @property
     def exchanges(self) -> tuple[ModelReplied | ModelFailed, ...]:
@@ -63,12 +66,16 @@ def read_journal(path: str | os.PathLike[str]) -> Trace:
     journal = Path(path) / JOURNAL
     records, notice = _parse(_read(journal), journal)
     _check_header(records, journal)
+    blobs = Blobs(journal.parent)
     try:
         unpacker = Unpacker()
-        events = tuple(filter(None, [unpacker.unpack(record) for record in records]))
+        events = tuple(filter(None, [unpacker.unpack(blobs.put_back(record)) for record in records]))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise TraceError(f"{str(journal)!r} is damaged: {type(error).__name__}: {error}") from error
-    return Trace(os.fspath(path), records[0], tuple(records), events, notice)
+    incomplete = _incomplete(journal.parent)
+    if incomplete is not None:
+        notice = " ".join(filter(None, [f"the trace is incomplete: {incomplete}", notice and f"({notice})"]))
+    return Trace(os.fspath(path), records[0], tuple(records), events, notice, incomplete)
 
 
 def is_begun(path: str | os.PathLike[str]) -> bool:
@@ -80,7 +87,8 @@ def is_begun(path: str | os.PathLike[str]) -> bool:
 def load_trace(path: str | os.PathLike[str]) -> RunResult:
     """The result of the run whose trace is in `path`, equal to the one it left where its values are JSON.
 
-    A run without an end has the stop reason "unfinished".
+    A run without an end has the stop reason "unfinished"; when its trace could not be written to the end, the reason is
+    the last of its errors.
     """
     return result_of(read_journal(path))
 
@@ -154,6 +162,17 @@ def _not_a_trace(path: Path) -> str:
     return f"{str(path)!r} is not a trace: it has no {JOURNAL}"
 
 
+def _incomplete(path: Path) -> str | None:
+    """Why the trace has no end, if its writer left a note."""
+    try:
+        why = (path / INCOMPLETE).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TraceError(f"cannot read {str(path / INCOMPLETE)!r}: {error}") from error
+    return why or "from here on nothing could be written"  # not even the reason
+
+
 def _unfinished(trace: Trace) -> RunFinished:
     """What can be said of a run whose end was never written."""
     usage, errors = Usage(), []
@@ -162,9 +181,10 @@ def _unfinished(trace: Trace) -> RunFinished:
             usage += event.reply.usage
         if isinstance(event, StepFinished) and event.step.tool_result.error is not None:
             errors.append(f"{event.step.tool_call.tool}: {event.step.tool_result.error}")
-    times = [record["t"] for record in trace.records if isinstance(record.get("t"), (int, float))]
-    duration = times[-1] - times[0] if times else 0.0
-    return RunFinished(UNFINISHED, "stopped", None, usage, tuple(errors), round(duration, 3))
+    if trace.incomplete is not None:
+        errors.append(f"the trace is incomplete: {trace.incomplete}")
+    times = [record["t"] for record in trace.records[1:] if isinstance(record.get("t"), (int, float))]
+    return RunFinished(UNFINISHED, "stopped", None, usage, tuple(errors), times[-1] if times else 0.0)
 
 
 def _artifacts(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.traces import Script, cheese_run, write_trace
+from tests.support.traces import Script, cheese_run, large_result, write_trace
 
 from looplet.errors import TraceError
 from looplet.trace.directory import TraceDirectory, is_finished, whole_lines
@@ -79,9 +79,18 @@ def test_files_of_yours_in_a_finished_trace_survive(tmp_path: Path) -> None:
     trace = write_trace(tmp_path / "t", cheese_run())
     (trace / "notes.md").write_text("mine")
     (trace / "blobs").mkdir()
-    (trace / "blobs" / "1").write_text("large")
+    (trace / "blobs" / "drawing.svg").write_text("mine, too")
     write_trace(trace, cheese_run())
-    assert [path.name for path in (tmp_path / "t.previous").iterdir()] == ["notes.md"]
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("t.previous/**/*") if path.is_file())
+    assert left == ["t.previous/blobs/drawing.svg", "t.previous/notes.md"]
+
+
+def test_what_a_killed_process_left_half_written_is_removed_with_its_trace(tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "t", [*cheese_run()[:-4], *large_result("x" * 200_000), cheese_run()[-1]])
+    (trace / ".trace.txt.tmp").write_text("looplet tr")
+    (trace / "blobs" / f".{'0' * 64}.json.tmp").write_text("[1, 2")
+    write_trace(trace, cheese_run())
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
 
 
 def test_a_run_killed_before_its_first_line_leaves_nothing_to_keep(tmp_path: Path) -> None:
