@@ -80,7 +80,7 @@ def _pair(name: str, a: Path | None, b: Path | None) -> Pair:
     if a is not None and b is not None:
         return Pair(name, str(a), str(b), diff_traces(read_journal(a), read_journal(b)))
     change = Change("run_removed", "trace removed", True) if b is None else Change("run_added", "trace added", True)
-    return Pair(name, a and str(a), b and str(b), Diff((change,)))
+    return Pair(name, None if a is None else str(a), None if b is None else str(b), Diff((change,)))
 
 
 def _lines(pairs: list[Pair], *, full: bool) -> Iterator[str]:

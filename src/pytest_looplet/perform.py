@@ -19,6 +19,7 @@ from looplet.evals.transcript import is_messages, result_from_messages
 from looplet.hooks.provenance import ProvenanceSink
 from looplet.result import RunResult
 from looplet.trace.replay import ReplayBackend
+from pytest_looplet import pending, stale
 from pytest_looplet.declare import wanted_arguments
 from pytest_looplet.output import Output, belonging_to
 from pytest_looplet.recordings import record_command, recording_dir, replace_recording, traces_in
@@ -106,8 +107,10 @@ def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
         runs = [run for run in capture.runs if hasattr(run, "result")]
         for run in runs:
             _close(run)
-        _note_llm(llm, outcome)
+        if isinstance(llm, (ReplayBackend, MockLLMBackend)):
+            outcome.model = llm.name
         trace = _settle(partial_trace, job.trace)
+        outcome.stale = stale.look(llm, job.cell, trace, job.root)
         if trace is not None:
             outcome.trace = trace.relative_to(job.root).as_posix()
         results = _results(runs, trace)
@@ -211,17 +214,6 @@ def _workdir(job: Job) -> Path:
     return job.workdir
 
 
-def _note_llm(llm: Any, outcome: Outcome) -> None:
-    """What a scripted or replayed model knows after the run."""
-    if isinstance(llm, ReplayBackend):
-        outcome.model = llm.name
-        outcome.stale = llm.stale
-        if outcome.stale is None and llm.leftover:
-            outcome.stale = f"{llm.leftover} recorded replies were not asked for"
-    elif isinstance(llm, MockLLMBackend):
-        outcome.model = llm.name
-
-
 def _settle(partial_trace: Path, target: Path) -> Path | None:
     """Give the trace its place: one loop's trace is the directory itself, several stay run_1, run_2 ... in it."""
     found = traces_in(partial_trace)
@@ -268,7 +260,9 @@ def _check_provider(result: RunResult, outcome: Outcome) -> None:
 def _record(job: Job, trace: Path | None) -> None:
     if trace is None:
         raise RunError(f"agent {job.cell.agent_name} ran no looplet loop, so there is nothing to record")
-    replace_recording(recording_dir(job.cell), trace)
+    recording = recording_dir(job.cell)
+    replace_recording(recording, trace)
+    pending.discard(job.root, pending.RECORDING, recording)  # what waited there was compared with the old one
 
 
 def _describe(error: BaseException) -> str:

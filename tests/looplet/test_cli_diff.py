@@ -63,11 +63,11 @@ def test_what_the_agent_did_comes_first_and_is_exit_code_1(traces: Path, capsys:
     code, lines = diff(capsys, traces / "old" / "two", traces / "new" / "two")
     assert code == 1
     assert lines == [
+        "stop reason done → max_steps",
         "step 1 search: arguments: query 'käse' → 'gouda'",
         'step 1 search: result: [{"id": 1, "name": "Gouda, old and dry"}] → \'none\'',
         "step 2 search removed",
         "step 3 done removed",
-        "stop reason done → max_steps",
         "output removed: the result of step 3",
         "  system prompt changed at char 3: 'Be brief.' → 'Be kind.'",
         "  tokens 30 in, 15 out → 10 in, 5 out",
@@ -78,7 +78,7 @@ def test_what_the_agent_did_comes_first_and_is_exit_code_1(traces: Path, capsys:
 def test_full_shows_each_changed_step_once_before_and_after(traces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = diff(capsys, traces / "old" / "two", traces / "new" / "two", "--full")
     assert code == 1
-    assert lines[1:4] == [
+    assert lines[4:7] == [
         '    -[step 1] search {"query": "käse"}',
         '    +[step 1] search {"query": "gouda"}',
         "     result:",
@@ -102,8 +102,8 @@ def test_json_holds_every_change_with_its_texts(traces: Path, capsys: pytest.Cap
     assert (code, told["significant"]) == (1, 8)
     assert {each["name"]: len(each["changes"]) for each in told["traces"]} == {"gone": 1, "more": 1, "one": 0, "two": 8}
     change = next(each for each in told["traces"] if each["name"] == "two")["changes"][0]
-    assert (change["kind"], change["step"], change["significant"]) == ("arguments", 1, True)
-    assert change["before"].startswith('[step 1] search {"query": "käse"}')
+    assert (change["kind"], change["step"], change["significant"]) == ("stop_reason", None, True)
+    assert (change["before"], change["after"]) == ("done (completed)", "max_steps (stopped)")
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_replies_nobody_asked_for_make_a_run_stale(pytester: pytest.Pytester) ->
     write_suite(pytester, EVALS_WITHOUT_SCRIPT.replace("assert run", "assert True or run"), shop=shop, conftest=LIVE)
     result = pytester.runpytest("-k", "refund-17")
     result.assert_outcomes(passed=2, deselected=4, failed=1)
-    assert "1 recorded replies were not asked for" in "\n".join(summary_of(result))
+    assert "1 recorded reply was not asked for" in "\n".join(summary_of(result))
 
 
 def test_recordings_no_case_uses_are_named_by_a_full_session(pytester: pytest.Pytester) -> None:

@@ -49,6 +49,7 @@ def diff_texts(before: str, after: str) -> Diff:
 
 def _runs(before: Outline, after: Outline) -> Iterator[Change]:
     pairs = align(before.steps, after.steps, step_cost)
+    yield from _stop_reasons(before.end.get("ended"), after.end.get("ended"))
     yield from _steps(pairs)
     yield from _ends(before.end, after.end)
     yield from _fields(before.fields, after.fields)
@@ -117,22 +118,19 @@ def _named(step: StepPart) -> str:
 
 
 def _ends(before: dict[str, str], after: dict[str, str]) -> Iterator[Change]:
-    for name in sorted({*before, *after}, key=["ended", "output", "error", "notice"].index):
+    for name in sorted({*before, *after}, key=["output", "error", "notice", "ended"].index):
         left, right = before.get(name), after.get(name)
         if left == right or (_is_last_result(left) and _is_last_result(right)):
             continue
-        if name == "ended":
-            text = f"stop reason {_stop_reason(left)} → {_stop_reason(right)}"
-            yield Change("stop_reason", text, True, None, left, right)
-        elif name != "notice":
-            yield Change(
-                name,
-                f"{'output' if name == 'output' else 'error of the run'} {_words(left, right)}",
-                True,
-                None,
-                left,
-                right,
-            )
+        if name in ("output", "error"):
+            what = "output" if name == "output" else "error of the run"
+            yield Change(name, f"{what} {_words(left, right)}", True, None, left, right)
+
+
+def _stop_reasons(before: str | None, after: str | None) -> Iterator[Change]:
+    if before != after:
+        text = f"stop reason {_stop_reason(before)} → {_stop_reason(after)}"
+        yield Change("stop_reason", text, True, None, before, after)
 
 
 def _stop_reason(ended: str | None) -> str:

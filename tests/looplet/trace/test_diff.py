@@ -78,7 +78,7 @@ BASE = run(SEARCH, REFUND, DONE)
         (run(SEARCH, SEARCH, REFUND, DONE), ["step 2 search added"]),
         (
             run(SEARCH, REFUND, stop="max_steps"),
-            ["step 3 done removed", "stop reason done → max_steps", "output removed: the result of step 3"],
+            ["stop reason done → max_steps", "step 3 done removed", "output removed: the result of step 3"],
         ),
         (
             run(SEARCH, REFUND, ("done", {"answer": "no"}, "no")),
