@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from looplet.evals import EvalCase
     from looplet.result import RunResult
     from pytest_looplet.cells import Cell
+    from pytest_looplet.snapshot import TraceSnapshot
 
 CALL_FAILED = pytest.StashKey[bool]()
 
@@ -34,6 +35,7 @@ _NO_LLM = (
     "the backend {name!r} has no model to call here; name a live one (--looplet-backend=ollama), "
     "or use `mock_llm` with the replies you want"
 )
+_NO_SYRUPY = "trace_snapshot needs the pytest plugin syrupy, which is not loaded; install looplet[pytest]"
 
 
 @pytest.fixture
@@ -113,3 +115,13 @@ def mock_llm(request: pytest.FixtureRequest) -> Iterator[Callable[..., MockLLMBa
     if not request.node.stash.get(CALL_FAILED, False):  # one failure is enough to read
         for model in made:
             model.assert_complete()
+
+
+@pytest.fixture
+def trace_snapshot(request: pytest.FixtureRequest) -> TraceSnapshot:
+    """The reviewed trace of this item: `assert run == trace_snapshot`."""
+    if not request.config.pluginmanager.hasplugin("syrupy"):
+        request.raiseerror(_NO_SYRUPY)
+    from pytest_looplet.snapshot import trace_snapshot_of  # loads syrupy and looplet
+
+    return trace_snapshot_of(request)

@@ -57,6 +57,7 @@ def add_options(parser: pytest.Parser) -> None:
     ):
         parser.addini(f"looplet_{key}", text, type="string", default=None)
     parser.addini("looplet_files", "eval files besides evals/**/eval_*.py (globs, from rootdir)", "args", default=[])
+    parser.addini("looplet_volatile", "JSON keys and arguments that trace_snapshot leaves out", "args", default=[])
     parser.addini("looplet_functions", "names of evals (globs)", "args", default=["eval_*"])
 
 

@@ -19,9 +19,11 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     llm,
     mock_llm,
     run,
+    trace_snapshot,
     workdir,
 )
 from pytest_looplet.report import LLM_ATTRIBUTE
+from pytest_looplet.snapshot_guard import SnapshotHooks
 from pytest_looplet.worker import Worker, is_worker, uses_llm
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Worker(config), "looplet-worker")
     else:
         config.pluginmanager.register(Controller(config), "looplet-controller")
+    if config.pluginmanager.hasplugin("syrupy"):
+        config.pluginmanager.register(SnapshotHooks(config), "looplet-snapshots")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -1,0 +1,190 @@
+"""What surrounds `trace_snapshot` in a session: its notes in the summary, and a guard over syrupy's clean-up.
+
+syrupy deletes every snapshot `--snapshot-update` did not come across, also where an eval failed before it compared,
+was deselected by the name of its file, or was never reached. A snapshot is unused only if everything that could use it
+ran; in any other session nothing is deleted, and nothing fails for being unused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_looplet.worker import is_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+NOTES = pytest.StashKey[dict[str, Any]]()  # on an item: what happened to its comparisons
+_SESSION = pytest.StashKey[str]()
+_ATTRIBUTE = "looplet_snapshot"  # of a report: the notes, as JSON
+_OUTPUT = "looplet_snapshots"  # of a worker
+_SHOWN = 20
+
+
+def session_id(config: pytest.Config) -> str:
+    """One text for all processes of a session, and another one for the next session."""
+    if is_worker(config):
+        return str(config.workerinput["testrunuid"])  # type: ignore[attr-defined]  # xdist sets it on workers
+    return config.stash.setdefault(_SESSION, os.urandom(8).hex())
+
+
+class SnapshotHooks:
+    """Registered in every process of a session with syrupy. Without workers, worker and controller are one."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._uses = False  # whether any collected item asks for trace_snapshot
+        self._deselected = 0
+        self._uncollected: list[str] = []
+        self._crashed = False
+        self._selected: list[str] = []
+        self._outcomes: dict[str, str] = {}
+        self._notes: dict[str, dict[str, Any]] = {}
+        self._kept: str | None = None  # why nothing may be deleted
+
+    # --- collection, in the process that collects
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self._uses = any("trace_snapshot" in getattr(item, "fixturenames", ()) for item in items)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self._deselected += len(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._selected = [item.nodeid for item in session.items]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if not report.passed:
+            self._uncollected.append(report.nodeid)
+
+    # --- the items
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_assertrepr_compare(self, left: object, right: object) -> list[str] | None:
+        """Ahead of syrupy's, whose first line names no difference."""
+        module = sys.modules.get("pytest_looplet.snapshot")
+        for side in (right, left):
+            if module is not None and isinstance(side, module.TraceSnapshot):
+                return list(side.explain(self._config.option.diff_mode))
+        return None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.when == "call" and NOTES in item.stash:
+            setattr(report, _ATTRIBUTE, json.dumps(item.stash[NOTES]))
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or (report.when == "setup" and not report.passed):
+            self._outcomes[report.nodeid] = report.outcome
+        text = getattr(report, _ATTRIBUTE, None)
+        if text is not None:
+            self._notes[report.nodeid] = json.loads(text)
+
+    # --- workers
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self._selected = ids  # the same in each
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object | None) -> None:
+        told = getattr(node, "workeroutput", {}).get(_OUTPUT)
+        if error or told is None:
+            self._crashed = True
+            return
+        self._uses = self._uses or told["uses"]
+        self._deselected = max(self._deselected, told["deselected"])
+
+    # --- the end
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        if is_worker(self._config):
+            output = self._config.workeroutput  # type: ignore[attr-defined]  # xdist's
+            output[_OUTPUT] = {"uses": self._uses, "deselected": self._deselected}
+        elif self._uses or self._uncollected or self._crashed:
+            self._kept = self._incomplete(session, exitstatus)
+            if self._kept is not None:
+                self._config.option.no_cleanup = True
+                self._config.option.warn_unused_snapshots = True
+        return (yield)
+
+    def _incomplete(self, session: pytest.Session, exitstatus: int) -> str | None:
+        """Say why this session does not know which snapshots are unused; None when it knows."""
+        if os.environ.get("CI"):
+            return "CI is set"
+        if self._uncollected:
+            return f"{self._uncollected[0]} was not collected"
+        if self._crashed:
+            return "a worker died"
+        if self._deselected or getattr(self._config.option, "lf", False):
+            return "not everything was selected"
+        if any("::" in str(argument) for argument in self._config.args):
+            return "single evals were named"
+        for nodeid in self._selected:
+            outcome = self._outcomes.get(nodeid, "not run")
+            if outcome not in ("passed", "skipped"):  # syrupy keeps the snapshots of what was skipped
+                return f"{nodeid} {'was not run' if outcome == 'not run' else outcome}"
+        if any(notes.get("live") for notes in self._notes.values()):
+            return "a live backend was asked"
+        stopped = session.shouldstop or session.shouldfail or exitstatus in (2, 3, 4)
+        return "the session was stopped" if stopped else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if is_worker(self._config):
+            return
+        report = getattr(getattr(self._config, "_syrupy", None), "report", None)
+        if report is not None:
+            self._uncount(report)
+        lines = [*self._live_lines(), *(self._unused_lines(report) if report is not None else ())]
+        waiting = sum(bool(notes.get("pending")) for notes in self._notes.values())
+        if waiting:
+            lines.append(f"waiting for a decision: {waiting}; decide with: looplet review")
+        if lines:
+            terminalreporter.section("trace snapshots")
+            for line in lines:
+                terminalreporter.write_line(line)
+
+    def _uncount(self, report: Any) -> None:
+        """A snapshot that no live run was compared with did not pass."""
+        for notes in self._notes.values():
+            for location in notes.get("uncompared", ()):
+                matched = report.matched.get(location)
+                for snapshot in list(matched or ()):
+                    matched.remove(snapshot.name)
+
+    def _live_lines(self) -> Iterator[str]:
+        counts: dict[str, int] = {}
+        for nodeid, notes in self._notes.items():
+            if notes.get("live"):
+                name = nodeid.partition("[")[0]
+                counts[name] = counts.get(name, 0) + 1
+        unwritten = "; no snapshot is written from one" if self._config.option.update_snapshots else ""
+        for name, count in sorted(counts.items()):
+            items = f"{count} item{'s' * (count != 1)}"
+            yield f"trace_snapshot: not compared on a live backend: {name} ({items}){unwritten}"
+
+    def _unused_lines(self, report: Any) -> Iterator[str]:
+        if report.disable_unused_snapshots:
+            return
+        root = self._config.rootpath
+        found = sorted(
+            path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+            for path in map(Path, (collection.location for collection in report.unused))
+            if path.suffix == ".trace"
+        )
+        word = "deleted" if report.should_delete_unused_snapshots else "unused"
+        why = f" (kept: {self._kept})" if self._kept and self._config.option.update_snapshots else ""
+        yield from (f"{word} snapshot: {path}{why}" for path in found[:_SHOWN])
+        if len(found) > _SHOWN:
+            yield f"{word} snapshots: {len(found) - _SHOWN} more"
