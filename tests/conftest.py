@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ settings.register_profile("looplet", deadline=None)
 settings.load_profile("looplet")
 
 pytest_plugins = ["pytester"]
+
+os.environ.pop("FORCE_COLOR", None)  # set by some CI services, and then our commands would print colour into pipes
 
 
 @pytest.fixture(params=sorted(DRIVERS))

@@ -18,6 +18,7 @@ from looplet.trace.directory import JOURNAL
 from looplet.trace.jsonable import jsonable
 from looplet.trace.read import Trace, read_journal, result_of, run_dirs
 from looplet.trace.render import render_call, render_step, render_trace
+from looplet.trace.terminal import printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,7 +104,8 @@ def _show(options: argparse.Namespace) -> int:
         text, data = render_call(trace, options.call), _call(trace, options.call)
     else:
         text, data = render_trace(trace), _summary(trace) | {"steps": [step.to_dict() for step in trace.steps]}
-    print(_json(data) if options.json else text, end="\n" if options.json else "")
+    whole = printed(text, sys.stdout, path=None if options.step else options.dir)
+    print(_json(data) if options.json else whole, end="\n" if options.json else "")
     return 0
 
 
