@@ -118,13 +118,12 @@ def _named(step: StepPart) -> str:
 
 
 def _ends(before: dict[str, str], after: dict[str, str]) -> Iterator[Change]:
-    for name in sorted({*before, *after}, key=["output", "error", "notice", "ended"].index):
+    for name in ("output", "error"):  # a file edited by hand, or a merge conflict, may hold other names
         left, right = before.get(name), after.get(name)
         if left == right or (_is_last_result(left) and _is_last_result(right)):
             continue
-        if name in ("output", "error"):
-            what = "output" if name == "output" else "error of the run"
-            yield Change(name, f"{what} {_words(left, right)}", True, None, left, right)
+        what = "output" if name == "output" else "error of the run"
+        yield Change(name, f"{what} {_words(left, right)}", True, None, left, right)
 
 
 def _stop_reasons(before: str | None, after: str | None) -> Iterator[Change]:
