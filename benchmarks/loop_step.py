@@ -17,7 +17,7 @@ from benchmarks.timing import interleaved, rounds_from_command_line
 
 from looplet import Capabilities, ProvenanceSink, Reply, ToolSpec, Usage, composable_loop
 from looplet.backends.openai_body import BodyEncoder
-from looplet.backends.openai_wire import openai_message, openai_tool
+from looplet.backends.openai_wire import openai_tool
 from looplet.messages import Prompt, RawCall
 
 if TYPE_CHECKING:
@@ -26,16 +26,11 @@ if TYPE_CHECKING:
 STEPS = 500
 TOOLS = ("search", "read", "write", "list")
 RESULT = {"text": "x" * 180}
-LONG_RESULT = {"text": "x" * 4_980}
 TASK = "Look everything up."
 
 
 def search(query: str) -> dict[str, str]:  # noqa: ARG001  # the work is not what is measured
     return RESULT
-
-
-def search_long(query: str) -> dict[str, str]:  # noqa: ARG001
-    return LONG_RESULT
 
 
 def specs(execute: Callable[[str], object]) -> list[ToolSpec]:
@@ -128,23 +123,6 @@ def growth(rounds: int) -> float:
     return statistics.median(ratios)
 
 
-def journal_ratios(execute: Callable[[str], object]) -> tuple[float, float]:
-    """Bytes of the journal and of the whole trace, over the JSON of the messages they hold."""
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "trace"
-        model = Model()
-        run = composable_loop(
-            llm=model, tools=specs(execute), task=TASK, hooks=[ProvenanceSink(trace)], max_steps=STEPS + 1
-        )
-        for _ in run:
-            pass
-        assert model.last is not None
-        messages = len(json.dumps([openai_message(message) for message in model.last.messages]))
-        journal = (trace / "journal.jsonl").stat().st_size
-        everything = sum(path.stat().st_size for path in trace.rglob("*") if path.is_file())
-    return journal / messages, everything / messages
-
-
 def traced() -> float:
     with tempfile.TemporaryDirectory() as folder:
         return mean_step(looplet([ProvenanceSink(Path(folder) / "trace")]))
@@ -168,10 +146,7 @@ def main() -> None:
     for methods in ("one method", "four methods"):
         print(f"ten hooks of {methods}: {cost[f'looplet, ten hooks of {methods}'] - own_cost:+.1f} us a step")
     print(f"step 500 / step 50: {growth(rounds):.2f}")
-    for size, execute in (("200 B", search), ("5 KB", search_long)):
-        journal, everything = journal_ratios(execute)
-        print(f"results of {size}: journal / JSON of the messages {journal:.2f}, whole trace {everything:.2f}")
-    print("targets: 3 x the bare loop, +5 us for ten hooks, 1.1 for step 500 / 50, journal 1.3, whole trace 2.5")
+    print("targets: 3 x the bare loop, +5 us for ten hooks, 1.1 for step 500 / 50")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class AsyncDriver(Performer):
             reply = await self._or_cancelled(self._chat(prompt, call))
         finally:
             await in_thread(self.ports.look)
-        return reply, (time.perf_counter() - began) * 1000
+        return reply, round((time.perf_counter() - began) * 1000, 3)
 
     async def _chat(self, prompt: Prompt, call: int) -> Any:
         chat = self.ports.chat

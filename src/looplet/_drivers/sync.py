@@ -82,7 +82,7 @@ class SyncDriver(Performer):
         if hasattr(reply, "__await__"):
             close_unstarted(reply)
             raise TypeError("chat() returned an awaitable; use async_composable_loop")
-        return reply, (time.perf_counter() - began) * 1000
+        return reply, round((time.perf_counter() - began) * 1000, 3)
 
     def _chat(self, prompt: Prompt, call: int) -> Any:
         token = self.ports.cancel_token

@@ -147,4 +147,5 @@ def _kind_of(error: BaseException) -> ErrorKind:
 
 
 def _since(began: float) -> float:
-    return (perf_counter() - began) * 1000
+    """Milliseconds, to the microsecond: more digits would only lengthen traces."""
+    return round((perf_counter() - began) * 1000, 3)

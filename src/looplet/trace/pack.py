@@ -3,20 +3,21 @@
 `unpack.py` is the inverse. A record is a JSON object; `event` names it. The references:
 
     prompt        {"keep": N, "add": [...]}: the first N messages of the previous request, then these; `system`,
-                  `tools`, `settings` only where they changed (the first request is compared with the header)
+                  `tools`, `settings` only where they changed (the first request is compared with the header).
+                  Left out: the previous request, then the reply to it and the results of its calls, if there was one
     message       {"reply": N}: the assistant message that reply N makes, literally
                   {"result": N}: the tool message whose content is the text of step N's result, and nothing else
     content       [text, {"step": N}, text]: the text of step N's result in between
-    tool_call     a number: that call of the latest reply, literally
-    StepFinished  leaves out what its CallStarted and CallFinished said, and usage that the replies since the previous
-                  step add up to
-    checkpoint    {"keep": N, "add": [...]} against the conversation of the checkpoint before
+    tool_call     a number: that call of the latest reply, literally. CallStarted leaves out the next one in order
+    result        leaves out the name of the tool that was called
+    StepFinished  leaves out what its CallStarted and CallFinished said, the number of the latest model call, and usage
+                  that the replies since the previous step add up to
+    checkpoint    {"keep": N, "add": [...], "facts": {...}} against the checkpoint before; facts are never removed
     dropped       a number: that message of the latest request
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from looplet._record import Record
@@ -37,6 +38,7 @@ from looplet.events import (
 from looplet.messages import Message, Prompt, Reply, Settings, ToolSchema
 from looplet.trace.jsonable import jsonable
 from looplet.trace.prefix import common_prefix
+from looplet.trace.turn import Turn, result_words, without_blanks
 from looplet.types import ToolResult, Usage
 
 if TYPE_CHECKING:
@@ -56,11 +58,6 @@ _BLANK_SETTINGS = Settings().to_dict()
 _BLANK_USAGE = Usage().to_dict()
 
 
-def without_blanks(packed: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what has its default value; reading puts it back."""
-    return {name: value for name, value in packed.items() if name not in blank or value != blank[name]}
-
-
 def fields_of(event: Event) -> dict[str, Any]:
     return {name: getattr(event, name) for name in type(event)._fields}
 
@@ -68,35 +65,6 @@ def fields_of(event: Event) -> dict[str, Any]:
 def event_name(kind: type[Event]) -> str:
     """`ModelReplied` is `model_replied` on disk."""
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in kind.__name__).lstrip("_")
-
-
-def reply_calls(reply: dict[str, Any]) -> list[dict[str, Any]]:
-    """The calls of a packed reply as packed ToolCalls, read literally."""
-    calls = []
-    for raw in reply.get("calls", ()):
-        args = raw["arguments"]
-        if isinstance(args, str):
-            try:
-                args = json.loads(args)
-            except (ValueError, RecursionError):
-                args = None
-        call = {"tool": raw["name"], "args": args, "call_id": raw.get("call_id", "")}
-        calls.append(without_blanks(call, _BLANK_CALL))
-    return calls
-
-
-def reply_message(reply: dict[str, Any]) -> dict[str, Any]:
-    """The packed assistant message that a packed reply makes, literally."""
-    message: dict[str, Any] = {"role": "assistant", "content": reply.get("text", "")}
-    if reply.get("calls"):
-        message["tool_calls"] = reply_calls(reply)
-    return message
-
-
-def result_words(result: dict[str, Any]) -> str:
-    """The text of a packed result that a message is searched for: the error, a str as it is, or compact JSON."""
-    data = result.get("data") if result.get("error") is None else result["error"]
-    return data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 class Packer:
@@ -108,8 +76,9 @@ class Packer:
         self._sent = Prompt("", ())
         self._checkpoints = checkpoints
         self._conversation: tuple[Message, ...] = ()  # of the latest checkpoint
-        self._reply: tuple[int, dict[str, Any]] | None = None
-        self._calls: list[dict[str, Any]] = []  # of the latest reply
+        self._facts: dict[str, Any] = {}  # of that, too
+        self._reply: tuple[int, dict[str, Any]] | None = None  # the latest, as a message
+        self._turn = Turn()
         self._open: dict[int, dict[str, Any]] = {}  # step → what its CallStarted and CallFinished said
         self._told: list[tuple[int, str, str]] = []  # step, words and call id of what the next request holds first
         self._spent = Usage()  # since the previous step
@@ -137,15 +106,16 @@ class Packer:
     def _model_replied(self, event: ModelReplied) -> dict[str, Any]:
         prompt = self._prompt(event.prompt)
         reply = self._pack_reply(event.reply)
-        self._reply, self._calls = (event.call, reply_message(reply)), reply_calls(reply)
+        self._turn.replied(event.call, reply)
+        self._reply = (event.call, self._turn.messages[0])
         self._spent += event.reply.usage or Usage()
-        record = {"call": event.call, "prompt": prompt, "reply": reply, "duration_ms": event.duration_ms}
+        record = {"call": event.call, **prompt, "reply": reply, "duration_ms": event.duration_ms}
         return record | {"purpose": event.purpose} if event.purpose else record
 
     def _model_failed(self, event: ModelFailed) -> dict[str, Any]:
         return {
             "call": event.call,
-            "prompt": self._prompt(event.prompt),
+            **self._prompt(event.prompt),
             "kind": event.kind,
             "error": self._text(event.error),
             "retry_in": event.retry_in,
@@ -154,27 +124,40 @@ class Packer:
         }
 
     def _prompt(self, prompt: Prompt) -> dict[str, Any]:
+        """The field `prompt`, or nothing when it says what was to be expected."""
         last, self._sent = self._sent, prompt
         keep = common_prefix(last.messages, prompt.messages)
-        delta: dict[str, Any] = {"keep": keep, "add": [self._message(each) for each in prompt.messages[keep:]]}
+        added = [self._packed_message(each) for each in prompt.messages[keep:]]
+        changes = self._changes(last, prompt)
+        expected = keep == len(last.messages) and added == self._turn.messages and not changes
+        delta = {"keep": keep, "add": [self._refer_message(each) for each in added], **changes}
         self._told = []
-        if prompt.system != last.system:
-            delta["system"] = self._text(prompt.system)
-        if prompt.tools != last.tools:
-            delta["tools"] = [self._schema(tool) for tool in prompt.tools]
-        if prompt.settings != last.settings:
-            delta["settings"] = without_blanks(self._plain(prompt.settings.to_dict()), _BLANK_SETTINGS)
-        if prompt.overflowed:
-            delta["overflowed"] = True
-        return delta
+        self._turn.asked()
+        return {} if expected else {"prompt": delta}
 
-    def _message(self, message: Message) -> dict[str, Any]:
+    def _changes(self, last: Prompt, prompt: Prompt) -> dict[str, Any]:
+        """What of the request besides its messages is not as in the last one."""
+        changes: dict[str, Any] = {}
+        if prompt.system != last.system:
+            changes["system"] = self._text(prompt.system)
+        if prompt.tools != last.tools:
+            changes["tools"] = [self._schema(tool) for tool in prompt.tools]
+        if prompt.settings != last.settings:
+            changes["settings"] = without_blanks(self._plain(prompt.settings.to_dict()), _BLANK_SETTINGS)
+        if prompt.overflowed:
+            changes["overflowed"] = True
+        return changes
+
+    def _packed_message(self, message: Message) -> dict[str, Any]:
         packed: dict[str, Any] = {"role": message.role, "content": self._text(message.content)}
         if message.tool_calls:
             packed["tool_calls"] = [self._call(call) for call in message.tool_calls]
         if message.call_id:
             packed["call_id"] = self._text(message.call_id)
-        if self._reply and message.role == "assistant" and packed == self._reply[1]:
+        return packed
+
+    def _refer_message(self, packed: dict[str, Any]) -> dict[str, Any]:
+        if self._reply and packed["role"] == "assistant" and packed == self._reply[1]:
             return {"reply": self._reply[0]}
         return self._with_references(packed)
 
@@ -193,7 +176,11 @@ class Packer:
     def _call_started(self, event: CallStarted) -> dict[str, Any]:
         call, asked = self._call(event.tool_call), self._call(event.asked)
         self._open[event.step] = {"tool_call": call, "asked": asked}
-        record: dict[str, Any] = {"step": event.step, "tool_call": self._refer(call)}
+        record: dict[str, Any] = {"step": event.step}
+        place = self._refer(call)
+        if place != self._turn.next_call:
+            record["tool_call"] = place
+        self._turn.begun(place)
         if event.approved:
             record["approved"] = True
         return record if asked == call else record | {"asked": self._refer(asked)}
@@ -203,21 +190,25 @@ class Packer:
         call, result = self._call(event.tool_call), self._result(event.result)
         record = {"step": event.step} if said.get("tool_call") == call else {"step": event.step, "tool_call": call}
         said |= {"tool_call": call, "result": result}
-        return record | {"result": result}
+        return record | {"result": _of_tool(result, call)}
 
     def _step_finished(self, event: StepFinished) -> dict[str, Any]:
         step = event.step
         said = self._open.pop(step.number, {})
         call, asked = self._call(step.tool_call), self._call(event.asked)
         result = self._result(step.tool_result)
-        record: dict[str, Any] = {"step": step.number, "call": event.call}
+        record: dict[str, Any] = {"step": step.number}
+        if event.call != self._turn.number:
+            record["call"] = event.call
         if said.get("tool_call") != call:
             record["tool_call"] = self._refer(call)
+            self._turn.begun(record["tool_call"])
         if said.get("asked", call) != asked:
             record["asked"] = self._refer(asked)
         if said.get("result") != result:
-            record["result"] = result
+            record["result"] = _of_tool(result, call)
         words = result_words(result)
+        self._turn.told(words, asked.get("call_id", ""))
         if len(words) >= _WORTH_A_REFERENCE:
             self._told.append((step.number, words, asked.get("call_id", "")))
         spent, self._spent = self._spent, Usage()
@@ -234,8 +225,10 @@ class Packer:
         """The conversation against the one of the checkpoint before, like a prompt."""
         last, self._conversation = self._conversation, checkpoint.conversation
         keep = common_prefix(last, checkpoint.conversation)
-        added = [self._message(each) for each in checkpoint.conversation[keep:]]
-        return {"keep": keep, "add": added, "facts": self._value(checkpoint.facts)}
+        added = [self._refer_message(self._packed_message(each)) for each in checkpoint.conversation[keep:]]
+        before, self._facts = self._facts, self._value(checkpoint.facts)
+        changed = {name: fact for name, fact in self._facts.items() if name not in before or before[name] != fact}
+        return {"keep": keep, "add": added, "facts": changed}
 
     def _saved(self, event: Saved) -> dict[str, Any]:
         return {"checkpoint": self._checkpoint(event.checkpoint)}
@@ -257,7 +250,8 @@ class Packer:
         return {"before": event.before, "after": event.after, "dropped": dropped}
 
     def _refer(self, call: dict[str, Any]) -> int | dict[str, Any]:
-        return self._calls.index(call) if call in self._calls else call
+        calls = self._turn.calls
+        return calls.index(call) if call in calls else call
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         packed = {
@@ -304,6 +298,10 @@ class Packer:
         Saved: _saved,
         RunResumed: _run_resumed,
     }
+
+
+def _of_tool(result: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
+    return without_blanks(result, {"tool": call["tool"]})
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

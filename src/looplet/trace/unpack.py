@@ -22,13 +22,15 @@ from looplet.events import (
     StepFinished,
 )
 from looplet.messages import Capabilities, Message, Prompt, RawCall, Reply, Settings, ToolSchema
-from looplet.trace.pack import event_name, reply_calls, reply_message, result_words
-from looplet.types import Step, ToolCall, ToolResult, Usage
+from looplet.trace.pack import event_name
+from looplet.trace.turn import Turn, reply_message, result_words
+from looplet.types import ErrorKind, Step, ToolCall, ToolResult, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 R = TypeVar("R", bound=Record)
+_KINDS = {None, *map(str, ErrorKind)}
 
 
 class Unpacker:
@@ -38,12 +40,13 @@ class Unpacker:
         self._sent = Prompt("", ())
         self._prompts: dict[int, Prompt] = {}
         self._replies: dict[int, Message] = {}
-        self._calls: list[ToolCall] = []  # of the latest reply
+        self._turn = Turn()
         self._open: dict[int, dict[str, Any]] = {}
         self._words: dict[int, str] = {}
         self._asked: dict[int, str] = {}  # step → call id
         self._spent = Usage()
         self._conversation: tuple[Message, ...] = ()
+        self._facts: dict[str, Any] = {}
 
     def unpack(self, record: dict[str, Any]) -> Event | None:
         """The event, None for a kind this version does not know."""
@@ -62,7 +65,7 @@ class Unpacker:
         prompt = self._prompt(record)
         packed = record["reply"]
         self._replies[record["call"]] = Message.from_dict(reply_message(packed))
-        self._calls = [ToolCall.from_dict(call) for call in reply_calls(packed)]
+        self._turn.replied(record["call"], packed)
         reply = unpack_reply(packed)
         self._spent += reply.usage or Usage()
         duration, purpose = record.get("duration_ms", 0.0), record.get("purpose", "")
@@ -73,17 +76,25 @@ class Unpacker:
         return known(ModelFailed, record | {"prompt": prompt, "checkpoint": self._kept(record)})
 
     def _prompt(self, record: dict[str, Any]) -> Prompt:
-        last, delta = self._sent, record["prompt"]
+        last, delta = self._sent, record.get("prompt")
+        if delta is None:
+            expected = tuple(Message.from_dict(packed) for packed in self._turn.messages)
+            prompt = last.replace(messages=last.messages + expected, overflowed=False)
+        else:
+            prompt = self._changed(last, delta)
+        self._turn.asked()
+        self._sent = self._prompts[record["call"]] = prompt
+        return prompt
+
+    def _changed(self, last: Prompt, delta: dict[str, Any]) -> Prompt:
         added = tuple(self._message(packed) for packed in delta["add"])
-        prompt = Prompt(
+        return Prompt(
             system=delta.get("system", last.system),
             messages=last.messages[: delta["keep"]] + added,
             tools=_schemas(delta["tools"]) if "tools" in delta else last.tools,
             settings=Settings.from_dict(delta["settings"]) if "settings" in delta else last.settings,
             overflowed=delta.get("overflowed", False),
         )
-        self._sent = self._prompts[record["call"]] = prompt
-        return prompt
 
     def _message(self, packed: dict[str, Any]) -> Message:
         if "reply" in packed:
@@ -96,7 +107,9 @@ class Unpacker:
         return Message.from_dict(packed | {"content": content})
 
     def _call_started(self, record: dict[str, Any]) -> CallStarted:
-        call = self._call(record["tool_call"])
+        place = record.get("tool_call", self._turn.next_call)
+        call = self._call(place)
+        self._turn.begun(place)
         asked = self._call(record["asked"]) if "asked" in record else call
         self._open[record["step"]] = {"tool_call": call, "asked": asked}
         return CallStarted(record["step"], call, asked, record.get("approved", False))
@@ -105,23 +118,31 @@ class Unpacker:
         said = self._open.setdefault(record["step"], {})
         if "tool_call" in record:
             said["tool_call"] = self._call(record["tool_call"])
-        said["result"] = ToolResult.from_dict(record["result"])
-        self._words[record["step"]] = result_words(record["result"])
+        said["result"] = self._result(record, said["tool_call"])
         return CallFinished(record["step"], said["tool_call"], said["result"])
 
     def _step_finished(self, record: dict[str, Any]) -> StepFinished:
         number, said = record["step"], self._open.pop(record["step"], {})
         call = self._call(record["tool_call"]) if "tool_call" in record else said["tool_call"]
+        self._turn.begun(record.get("tool_call"))
         asked = self._call(record["asked"]) if "asked" in record else said.get("asked", call)
         if "result" in record:
-            said["result"] = ToolResult.from_dict(record["result"])
-            self._words[number] = result_words(record["result"])
-        prompt = self._prompts.get(record["call"])
+            said["result"] = self._result(record, call)
+        model_call = record.get("call", self._turn.number)
+        prompt = self._prompts.get(model_call)
         usage = Usage.from_dict(record["usage"]) if "usage" in record else self._spent
         self._spent = Usage()
         self._asked[number] = asked.call_id
+        self._turn.told(self._words[number], asked.call_id)
         step = Step(number, call, said["result"], prompt, usage)
-        return StepFinished(step, asked, record["call"], self._kept(record))
+        return StepFinished(step, asked, model_call, self._kept(record))
+
+    def _result(self, record: dict[str, Any], call: ToolCall) -> ToolResult:
+        packed = {"tool": call.tool, **record["result"]}
+        if packed.get("error_kind") not in _KINDS:  # of a newer looplet
+            packed["error_kind"] = ErrorKind.EXECUTION
+        self._words[record["step"]] = result_words(packed)
+        return ToolResult.from_dict(packed)
 
     def _kept(self, record: dict[str, Any]) -> Checkpoint | None:
         return self._checkpoint(record) if "checkpoint" in record else None
@@ -130,7 +151,8 @@ class Unpacker:
         delta = record["checkpoint"]
         added = tuple(self._message(packed) for packed in delta["add"])
         self._conversation = self._conversation[: delta["keep"]] + added
-        return Checkpoint(self._conversation, delta["facts"])
+        self._facts = {**self._facts, **delta["facts"]}
+        return Checkpoint(self._conversation, self._facts)
 
     def _saved(self, record: dict[str, Any]) -> Saved:
         return Saved(self._checkpoint(record))
@@ -150,7 +172,7 @@ class Unpacker:
         return known(RunFinished, record | {"usage": usage, "errors": tuple(record.get("errors", ()))})
 
     def _call(self, packed: int | dict[str, Any]) -> ToolCall:
-        return self._calls[packed] if isinstance(packed, int) else ToolCall.from_dict(packed)
+        return ToolCall.from_dict(self._turn.calls[packed] if isinstance(packed, int) else packed)
 
     _MAKERS: ClassVar[dict[str, Callable[[Unpacker, dict[str, Any]], Event]]] = {
         event_name(RunStarted): _run_started,

@@ -9,7 +9,7 @@ import pytest
 from tests.support.traces import Script, cheese_run, long_run, write_trace, written
 
 from looplet.errors import TraceError
-from looplet.events import ModelReplied
+from looplet.events import ModelReplied, RunResumed
 from looplet.messages import RawCall, Reply
 from looplet.trace.journal import JournalWriter
 from looplet.trace.read import load_trace, read_journal
@@ -31,14 +31,31 @@ def write_all(writer: JournalWriter, events: list[Event]) -> None:
         writer.write(event)
 
 
-def test_the_first_line_is_the_header_and_every_line_has_its_time(tmp_path: Path) -> None:
-    ticks = iter(range(100))
-    trace = write_trace(tmp_path / "t", cheese_run(), clock=lambda: next(ticks) / 4)
-    records = [json.loads(line) for line in lines(trace)]
-    assert records[0]["schema"] == 1
-    assert records[0]["task"] == "find cheese"
-    assert records[0]["redactor"] is None
-    assert [record["t"] for record in records] == [number / 4 for number in range(len(records))]
+def test_the_first_line_is_the_header_with_the_time_of_day(tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "t", cheese_run(), clock=lambda: 1_700_000_000.12345)
+    header = json.loads(lines(trace)[0])
+    assert header["schema"] == 1
+    assert header["task"] == "find cheese"
+    assert header["redactor"] is None
+    assert header["t"] == 1_700_000_000.123
+
+
+def test_lines_have_the_seconds_since_the_first_unless_written_in_the_same_millisecond(tmp_path: Path) -> None:
+    ticks = iter([7.0, 7.0, 8.5, 8.5004, 8.5006, *range(9, 99)])
+    trace = write_trace(tmp_path / "t", cheese_run(), clock=lambda: next(ticks))
+    times = [json.loads(line).get("t") for line in lines(trace)]
+    assert times[:6] == [7.0, None, 1.5, None, 1.501, 2]
+
+
+def test_a_journal_that_is_gone_on_with_counts_from_its_first_line(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t", cheese_run()[:5], clock=lambda: 100.0, checkpoints=True)
+    past = read_journal(tmp_path / "t")
+    writer = JournalWriter(tmp_path / "t", clock=lambda: 160.0, checkpoints=True)
+    writer.resume_from(past)
+    writer.write(RunResumed("r1", 1, past.events))
+    writer.close()
+    assert json.loads(lines(tmp_path / "t")[-1])["t"] == 60.0
+    assert load_trace(tmp_path / "t").duration == 60.0
 
 
 def test_every_event_is_on_disk_before_the_next_one(tmp_path: Path) -> None:
@@ -52,13 +69,9 @@ def test_every_event_is_on_disk_before_the_next_one(tmp_path: Path) -> None:
 
 def test_step_500_costs_what_step_50_costs(tmp_path: Path) -> None:
     trace = write_trace(tmp_path / "t", long_run(500), clock=lambda: 1e9)
-    sizes: dict[int, int] = {}
-    for line in lines(trace):
-        record = json.loads(line)
-        number = record.get("step") or record.get("call")
-        if number:
-            sizes[number] = sizes.get(number, 0) + len(line)
-    assert sizes[500] - sizes[50] < 20  # the digits of the numbers
+    sizes = [len(line) for line in lines(trace)[1:-1]]
+    assert len(sizes) == 4 * 500  # replied, started, finished, step
+    assert sum(sizes[4 * 499 :]) - sum(sizes[4 * 49 : 4 * 50]) < 20  # the digits of the numbers
 
 
 @pytest.mark.parametrize("chars", [1_000, 5_000])

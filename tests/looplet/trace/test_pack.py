@@ -11,7 +11,7 @@ from looplet.messages import Message, RawCall, Reply
 from looplet.trace.jsonable import dump_line
 from looplet.trace.pack import Packer, event_name
 from looplet.trace.unpack import Unpacker
-from looplet.types import ToolCall, ToolResult
+from looplet.types import ErrorKind, ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +45,61 @@ def test_a_result_the_model_was_told_stands_once() -> None:
 
 def test_a_call_the_model_made_natively_stands_once() -> None:
     assert dump_line(pack(cheese_run())).decode().count("käse") == 1
+
+
+def test_a_line_leaves_out_what_is_to_be_expected() -> None:
+    script = Script()
+    for number in range(2):
+        script.turn(ToolCall("search", {"query": "x"}, call_id=f"c{number}"), ToolResult("search", "ok"))
+    records = pack(script.events)
+    assert [sorted(record) for record in records[5:]] == [
+        ["call", "duration_ms", "event", "reply"],
+        ["event", "step"],
+        ["event", "result", "step"],
+        ["event", "step"],
+    ]
+    assert records[7]["result"] == {"data": "ok"}
+    assert unpack(records) == written(script.events)
+
+
+def test_a_request_that_is_only_repeated_says_nothing() -> None:
+    script = Script()
+    script.fail()
+    script.fail()
+    records = pack(script.events)
+    assert ("prompt" in records[1], "prompt" in records[2]) == (True, False)
+    assert unpack(records) == written(script.events)
+
+
+def test_calls_that_start_out_of_order_are_named() -> None:
+    script = Script()
+    calls = [ToolCall("search", {"query": str(number)}, call_id=f"c{number}") for number in range(3)]
+    script.reply(Reply("", tuple(RawCall(call.tool, call.args, call.call_id) for call in calls)))
+    for number in (1, 2, 0):
+        script.step(calls[number], ToolResult("search", number))
+    records = pack(script.events)
+    assert [record.get("tool_call") for record in records if record["event"] == "call_started"] == [1, None, 0]
+    assert unpack(records) == written(script.events)
+
+
+def test_what_earlier_versions_spelt_out_is_still_read() -> None:
+    records = pack(cheese_run())
+    replied, started, finished, step = records[5:9]
+    spelt_out = [
+        {**replied, "prompt": {"keep": 1, "add": [{"reply": 1}, {"result": 1}]}},
+        {**started, "tool_call": 0},
+        {**finished, "result": {**finished["result"], "tool": "search"}},
+        {**step, "call": 2},
+    ]
+    assert unpack([*records[:5], *spelt_out, *records[9:]]) == written(cheese_run())
+
+
+def test_an_error_kind_of_a_later_version_is_an_error_all_the_same() -> None:
+    records = pack(cheese_run())
+    (failed,) = [record for record in records if "error_kind" in record.get("result", {})]
+    failed["result"]["error_kind"] = "bad_weather"
+    steps = [event.step for event in unpack(records) if isinstance(event, StepFinished)]
+    assert steps[1].tool_result.error_kind == ErrorKind.EXECUTION
 
 
 def test_a_message_that_a_hook_changed_is_written_out() -> None:
