@@ -22,7 +22,7 @@ from pytest_looplet.backends import is_named_live
 from pytest_looplet.cells import cell_of
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.runs import outcome_of
-from pytest_looplet.snapshot_guard import NOTES, session_id
+from pytest_looplet.snapshot_guard import NOTES, SUFFIX, relative_to_root, session_id
 from pytest_looplet.snapshot_text import in_detail, in_words, text_of
 from pytest_looplet.worker import uses_llm
 
@@ -40,7 +40,7 @@ _WRITTEN = pytest.StashKey[dict[str, tuple[str, str]]]()  # snapshot → its tex
 class TraceExtension(SingleFileSnapshotExtension):
     """Where snapshots are and how they are named. syrupy makes instances itself, on the controller of workers too."""
 
-    file_extension = "trace"
+    file_extension = SUFFIX[1:]
     _write_mode = WriteMode.TEXT
 
     @classmethod
@@ -58,7 +58,10 @@ class TraceExtension(SingleFileSnapshotExtension):
 
     @classmethod
     def write_snapshot_collection(
-        cls, *, snapshot_collection: SnapshotCollection, name_order: dict[str, int] | None = None  # noqa: ARG003  # syrupy
+        cls,
+        *,
+        snapshot_collection: SnapshotCollection,
+        name_order: dict[str, int] | None = None,  # noqa: ARG003  # syrupy
     ) -> None:
         text = next(iter(snapshot_collection)).data
         pending.write_whole(Path(snapshot_collection.location), str(text).encode())
@@ -166,9 +169,7 @@ class TraceSnapshot(SnapshotAssertion):
     def _hint(self) -> str:
         if not pending.writes_allowed():
             return "CI is set, so nothing is written; run it on your machine, then: looplet review"
-        place = PyTestLocation(self.item).filepath
-        root = self.item.config.rootpath
-        file = Path(place).relative_to(root).as_posix() if Path(place).is_relative_to(root) else place
+        file = relative_to_root(Path(self.test_location.filepath), self.item.config.rootpath)
         return f"accept or reject it: looplet review (or pytest {file} --snapshot-update)"
 
     def _last(self) -> AssertionResult:

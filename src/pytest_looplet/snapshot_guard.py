@@ -25,6 +25,7 @@ _SESSION = pytest.StashKey[str]()
 _ATTRIBUTE = "looplet_snapshot"  # of a report: the notes, as JSON
 _OUTPUT = "looplet_snapshots"  # of a worker
 _SHOWN = 20
+SUFFIX = ".trace"
 
 
 def session_id(config: pytest.Config) -> str:
@@ -46,7 +47,7 @@ class SnapshotHooks:
         self._selected: list[str] = []
         self._outcomes: dict[str, str] = {}
         self._notes: dict[str, dict[str, Any]] = {}
-        self._kept: str | None = None  # why nothing may be deleted
+        self._unknown: str | None = None  # why this session does not know which snapshots are unused
 
     # --- collection, in the process that collects
 
@@ -112,16 +113,18 @@ class SnapshotHooks:
             output = self._config.workeroutput  # type: ignore[attr-defined]  # xdist's
             output[_OUTPUT] = {"uses": self._uses, "deselected": self._deselected}
         elif self._uses or self._uncollected or self._crashed:
-            self._kept = self._incomplete(session, exitstatus)
-            if self._kept is not None:
-                self._config.option.no_cleanup = True
-                self._config.option.warn_unused_snapshots = True
+            from pytest_looplet.pending import (
+                writes_allowed,
+            )  # loads looplet: only where it is used, or something broke
+
+            self._unknown = self._incomplete(session, exitstatus)
+            option = self._config.option
+            option.no_cleanup = option.no_cleanup or self._unknown is not None or not writes_allowed()
+            option.warn_unused_snapshots = option.warn_unused_snapshots or self._unknown is not None
         return (yield)
 
     def _incomplete(self, session: pytest.Session, exitstatus: int) -> str | None:
-        """Say why this session does not know which snapshots are unused; None when it knows."""
-        if os.environ.get("CI"):
-            return "CI is set"
+        """Say which part of the suite is not known to have compared; None when all of it has."""
         if self._uncollected:
             return f"{self._uncollected[0]} was not collected"
         if self._crashed:
@@ -144,8 +147,6 @@ class SnapshotHooks:
         if is_worker(self._config):
             return
         report = getattr(getattr(self._config, "_syrupy", None), "report", None)
-        if report is not None:
-            self._uncount(report)
         lines = [*self._live_lines(), *(self._unused_lines(report) if report is not None else ())]
         waiting = sum(bool(notes.get("pending")) for notes in self._notes.values())
         if waiting:
@@ -154,14 +155,6 @@ class SnapshotHooks:
             terminalreporter.section("trace snapshots")
             for line in lines:
                 terminalreporter.write_line(line)
-
-    def _uncount(self, report: Any) -> None:
-        """A snapshot that no live run was compared with did not pass."""
-        for notes in self._notes.values():
-            for location in notes.get("uncompared", ()):
-                matched = report.matched.get(location)
-                for snapshot in list(matched or ()):
-                    matched.remove(snapshot.name)
 
     def _live_lines(self) -> Iterator[str]:
         counts: dict[str, int] = {}
@@ -175,16 +168,43 @@ class SnapshotHooks:
             yield f"trace_snapshot: not compared on a live backend: {name} ({items}){unwritten}"
 
     def _unused_lines(self, report: Any) -> Iterator[str]:
+        """Name what syrupy only counts, and correct its count where it does not know."""
+        self._uncount_live(report)
         if report.disable_unused_snapshots:
             return
+        unused = [collection for collection in report.unused if collection.location.endswith(SUFFIX)]
+        said, why = ("deleted snapshot", "") if report.should_delete_unused_snapshots else ("unused snapshot", "")
+        if self._unknown is not None:
+            _forget(report, unused)
+            said, why = "kept snapshot", f" (whether it is unused is not known: {self._unknown})"
+            if not report.update_snapshots:
+                return
+        elif report.update_snapshots and self._config.option.no_cleanup:
+            why = " (kept: CI is set, or --snapshot-no-cleanup)"
         root = self._config.rootpath
-        found = sorted(
-            path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-            for path in map(Path, (collection.location for collection in report.unused))
-            if path.suffix == ".trace"
-        )
-        word = "deleted" if report.should_delete_unused_snapshots else "unused"
-        why = f" (kept: {self._kept})" if self._kept and self._config.option.update_snapshots else ""
-        yield from (f"{word} snapshot: {path}{why}" for path in found[:_SHOWN])
-        if len(found) > _SHOWN:
-            yield f"{word} snapshots: {len(found) - _SHOWN} more"
+        paths = sorted(relative_to_root(Path(collection.location), root) for collection in unused)
+        yield from (f"{said}: {path}{why}" for path in paths[:_SHOWN])
+        if len(paths) > _SHOWN:
+            yield f"{said}: {len(paths) - _SHOWN} more{why}"
+
+    def _uncount_live(self, report: Any) -> None:
+        """A snapshot that no live run was compared with did not pass."""
+        for notes in self._notes.values():
+            for location in notes.get("uncompared", ()):
+                matched = report.matched.get(location)
+                for snapshot in list(matched or ()):
+                    matched.remove(snapshot.name)
+
+
+def _forget(report: Any, collections: list[Any]) -> None:
+    """Take collections out of those that syrupy reports as unused."""
+    others = type(report.unused)()
+    for collection in report.unused:
+        if collection not in collections:
+            others.add(collection)
+    vars(report)["unused"] = others  # both are cached properties
+    vars(report).pop("num_unused", None)
+
+
+def relative_to_root(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

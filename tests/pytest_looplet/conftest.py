@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import syrupy
 from tests.support.plugin_files import INI
 
 _NOT_NEEDED = "-p no:syrupy -p no:anyio -p no:hypothesispytest"
@@ -16,6 +17,15 @@ _NOT_NEEDED = "-p no:syrupy -p no:anyio -p no:hypothesispytest"
 def every_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load the other plugins in inner sessions, too."""
     monkeypatch.delenv("PYTEST_ADDOPTS")
+
+
+@pytest.fixture
+def with_syrupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load syrupy in inner sessions. It keeps the session it works for in a global, and reads the variable of xdist."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", _NOT_NEEDED.replace("-p no:syrupy ", ""))
+    monkeypatch.setattr("syrupy._syrupy", syrupy._syrupy)
+    for name in ("CI", "PYTEST_XDIST_WORKER"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)
