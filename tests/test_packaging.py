@@ -39,9 +39,10 @@ def dist_info(wheel: Path, name: str) -> str:
 def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    files = {path.relative_to(SRC).as_posix() for path in SRC.rglob("*") if path.suffix in (".py", ".typed")}
+    kinds = (".py", ".typed", ".html", ".css", ".js", ".tcss")
+    files = {path.relative_to(SRC).as_posix() for path in SRC.rglob("*") if path.suffix in kinds}
     assert names == files
-    assert {"looplet/py.typed", "pytest_looplet/py.typed"} <= names
+    assert {"looplet/py.typed", "pytest_looplet/py.typed", "pytest_looplet/templates/report.html"} <= names
 
 
 def test_the_wheel_runs_on_any_python(wheel: Path) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_looplet import backends, worker
+from pytest_looplet import backends, reports, worker
 from pytest_looplet import report as _report  # `report` is the name pytest gives hooks
 from pytest_looplet.files import is_eval_file
 from pytest_looplet.nodes import watch_commands
 from pytest_looplet.options import OPTIONS
 
 if TYPE_CHECKING:
+    import warnings
     from collections.abc import Generator
 
     from pytest_looplet.store import FileStore
@@ -31,11 +32,15 @@ class Controller:
         self._findings = _report.Findings()
         self._store: FileStore | None = None
         self._problem: str | None = None
+        self._written: list[tuple[Path, str | None]] = []
 
-    # --- with workers the controller collects nothing: it probes the servers and makes the store before they start
+    # --- with workers the controller collects nothing: it probes the servers and makes the store before they start.
+    # Report files are tried first: an hour of paid runs shall not end with a file that cannot be written.
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
+        if not self._config.option.collectonly:
+            reports.check_writable(self._options.reports)
         if not self._has_workers():
             return
         for name in self._options.backends:
@@ -69,6 +74,10 @@ class Controller:
     def pytest_testnodedown(self, node: Any) -> None:
         told = getattr(node, "workeroutput", {}).get("looplet", "[]")
         self._findings.unused.update(json.loads(told))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        worker.hide_in_warning(self._config, warning_message)
 
     # --- the loop
 
@@ -107,9 +116,17 @@ class Controller:
             return
         if not self._has_workers():
             self._findings.unused.update(worker.unused(self._config))
-        if self._options.report is not None and self._findings.entries:
-            _report.write_json(self._findings, self._options.report, self._config.rootpath.name)
         self._judge(session, exitstatus)
+        self._write_reports(session)
+
+    def _write_reports(self, session: pytest.Session) -> None:
+        """A report that cannot be written makes the session fail, and takes nothing else from it."""
+        if not self._options.reports or not self._findings.entries:
+            return
+        entries = self._findings.entries.values()
+        self._written = reports.write(entries, self._options.reports, self._config.rootpath)
+        if session.exitstatus == pytest.ExitCode.OK and any(problem for _, problem in self._written):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _judge(self, session: pytest.Session, exitstatus: int) -> None:
         """A session that was asked for evals and evaluated nothing is not green."""
@@ -127,8 +144,7 @@ class Controller:
         lines = _report.summary_lines(self._findings, config.get_verbosity())
         lines += [f"stale: {nodeid}: {difference}" for nodeid, difference in self._findings.stale.items()]
         lines += [f"unused recording: {path}" for path in sorted(self._findings.unused)]
-        if self._options.report is not None and self._findings.entries:
-            lines.append(f"report: {self._options.report}")
+        lines += [f"report: {problem or path}" for path, problem in self._written]
         if self._problem:
             lines.append(f"looplet: {self._problem}")
         if not lines:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from looplet._pretty import shorten
 from looplet.evals.score import EvalResult, InvalidScore, grade, uses_assert
 from looplet.types import Usage
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
+from pytest_looplet.hide import secrets_of
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.report import REPORT_ATTRIBUTE, eval_name
 from pytest_looplet.runs import RUN_FIXTURE, outcome_of
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from looplet.evals.score import Grade
+    from looplet.result import RunResult
     from pytest_looplet.cells import Cell
+    from pytest_looplet.known_secrets import Secrets
     from pytest_looplet.store import Outcome
 
 GRADE = pytest.StashKey[EvalResult]()
 _UNGRADED = pytest.StashKey[bool]()
+_LOG_CHARS = 20_000
 _ASYNC_MARKS = ("asyncio", "anyio", "trio")
 
 
@@ -108,18 +113,18 @@ def annotate(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
     score = 0.0 if kind == "fail" and result.score is None and result.label is None else result.score
     if kind == "error":
         score = None
-    cell = cell_of(item)
+    cell, secrets = cell_of(item), secrets_of(item)
     entry = {
         "id": _id(item),
         "eval": eval_name(_id(item)),
         "case": cell.case.id if cell else None,
         "outcome": kind,
         "score": score,
-        "label": result.label,
-        "metrics": result.metrics,
-        "reason": result.reason,
-        "message": "" if report.passed else _first_line(call),
-        "run": _run_entry(item, cell),
+        "label": secrets.value(result.label),
+        "metrics": secrets.value(result.metrics),
+        "reason": secrets(result.reason),
+        "message": "" if report.passed else secrets(_first_line(call)),
+        "run": _run_entry(item, cell, secrets),
     }
     setattr(report, REPORT_ATTRIBUTE, json.dumps(entry))
     if score is not None:
@@ -156,24 +161,33 @@ def _first_line(call: pytest.CallInfo[None]) -> str:
     return text.splitlines()[0]
 
 
-def _run_entry(item: pytest.Item, cell: Cell | None) -> dict[str, Any] | None:
+def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[str, Any] | None:
     outcome = outcome_of(item)
     if cell is None or outcome is None or RUN_FIXTURE not in getattr(item, "fixturenames", ()):
         return None
     root = item.config.rootpath
     file = cell.file.relative_to(root).as_posix() if cell.file.is_relative_to(root) else str(cell.file)
+    told = {
+        "stop_reason": outcome.result.stop_reason if outcome.result else None,
+        "error": outcome.error.splitlines()[0] if outcome.error else None,
+        "stale": outcome.stale,
+        "text": _log(outcome.result) if outcome.result and outcome.trace is None else None,
+    }
     return {
         "file": file,
         "agent": cell.agent_name,
         "case": cell.case.id,
         "backend": outcome.backend,
         "model": outcome.model,
-        "stop_reason": outcome.result.stop_reason if outcome.result else None,
-        "error": outcome.error.splitlines()[0] if outcome.error else None,
-        "stale": outcome.stale,
         "trace": outcome.trace,
         "usage": _usage(outcome).to_dict(),
+        **secrets.value(told),
     }
+
+
+def _log(result: RunResult) -> str:
+    """What can be told of a run that left no trace, as of an agent that is not looplet's."""
+    return shorten("\n\n".join(one.text for one in result.all or (result,)), _LOG_CHARS)
 
 
 def _usage(outcome: Outcome) -> Usage:

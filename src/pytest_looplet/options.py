@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+REPORT_SUFFIXES = (".json", ".html")
 BUILT_IN_BACKENDS = ("replay", "mock", "openai", "anthropic", "ollama", "local")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
@@ -24,7 +26,7 @@ class Options(NamedTuple):
     record: bool
     concurrency: int | None
     run_timeout: float | None
-    report: Path | None
+    reports: tuple[Path, ...]
     stale: Literal["fail", "warn"]
     threshold: float | None
     agent: str | None
@@ -43,14 +45,19 @@ def add_options(parser: pytest.Parser) -> None:
     add("--looplet-record", action="store_true", default=None, help="run live and replace the cases' recordings")
     add("--looplet-concurrency", metavar="N", help="runs at once (default: 8 for remote models, else 1)")
     add("--looplet-run-timeout", metavar="SECONDS", help="give up on a run after this time")
-    add("--looplet-report", metavar="FILE.json", help="write scores, runs and usage as JSON")
+    add(
+        "--looplet-report",
+        metavar="FILE",
+        action="append",
+        help="write scores and runs: x.html is a page to look at, x.json is for programs; may be given several times",
+    )
     for key, text in (
         ("backend", "default of --looplet-backend (replay)"),
         ("model", "default of --looplet-model"),
         ("base_url", "default of --looplet-base-url"),
         ("concurrency", "default of --looplet-concurrency"),
         ("run_timeout", "default of --looplet-run-timeout"),
-        ("report", "default of --looplet-report"),
+        ("report", "default of --looplet-report; several files are separated by commas"),
         ("agent", "default agent of evals, 'module:function'"),
         ("threshold", "least score an eval passes with, 0 to 1"),
         ("stale", "stale recordings: 'fail' the session (default) or 'warn'"),
@@ -71,7 +78,7 @@ def resolve(config: pytest.Config) -> Options:
         record=record,
         concurrency=_concurrency(_given(config, "concurrency")),
         run_timeout=_positive(_given(config, "run_timeout")),
-        report=_report(config, _given(config, "report")),
+        reports=_reports(config, _given(config, "report")),
         stale=_stale(config.getini("looplet_stale")),
         threshold=_threshold(config.getini("looplet_threshold")),
         agent=config.getini("looplet_agent") or None,
@@ -149,13 +156,17 @@ def _positive(given: tuple[str, Any]) -> float | None:
     return number
 
 
-def _report(config: pytest.Config, given: tuple[str, Any]) -> Path | None:
+def _reports(config: pytest.Config, given: tuple[str, Any]) -> tuple[Path, ...]:
     where, value = given
-    if not value:
-        return None
-    if Path(value).suffix != ".json":
-        raise pytest.UsageError(f"{where}={value!r}: the report is JSON; give a file name that ends in .json")
-    return Path(config.invocation_params.dir, value)
+    names = value if isinstance(value, list) else [name.strip() for name in (value or "").split(",")]
+    for name in filter(None, names):
+        if Path(name).suffix not in REPORT_SUFFIXES:
+            raise pytest.UsageError(
+                f"{where}={name!r}: a report is JSON or HTML; give a file name that ends in .json or .html"
+            )
+        if Path(name).suffix == ".html" and find_spec("jinja2") is None:
+            raise pytest.UsageError(f"{where}={name!r}: HTML needs jinja2; install looplet[pytest]")
+    return tuple(dict.fromkeys(Path(config.invocation_params.dir, name) for name in names if name))
 
 
 def _stale(value: str | None) -> Literal["fail", "warn"]:

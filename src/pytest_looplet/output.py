@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pytest_looplet.known_secrets import Secrets
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 
 class Output:
@@ -77,3 +81,31 @@ def separated() -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(handler)
         sys.stdout, sys.stderr = real_out, real_err
+
+
+@contextmanager
+def unattributed(config: pytest.Config) -> Iterator[None]:
+    """Catch what agents' threads and subprocesses write while no test runs, and write it without secrets.
+
+    pytest captures while tests run only. Where it was told to show output as it comes (-s), it does.
+    """
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None or config.option.capture not in ("fd", "sys"):
+        yield
+        return
+    capture.resume_global_capture()
+    try:
+        yield
+    finally:
+        capture.suspend_global_capture()
+        secrets = Secrets()
+        for stream, text in zip((sys.stdout, sys.stderr), capture.read_global_capture(), strict=True):
+            stream.write(secrets(text))
+
+
+@contextmanager
+def on_terminal(config: pytest.Config) -> Iterator[None]:
+    """Reach the terminal from within `unattributed`."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+        yield

@@ -22,7 +22,7 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     trace_snapshot,
     workdir,
 )
-from pytest_looplet.report import LLM_ATTRIBUTE
+from pytest_looplet.report import LLM_ATTRIBUTE, REPORT_ATTRIBUTE
 from pytest_looplet.snapshot_guard import SnapshotHooks
 from pytest_looplet.worker import Worker, is_worker, uses_llm
 
@@ -109,9 +109,20 @@ def pytest_runtest_makereport(
     if made.when == "call" and made.failed:
         item.stash[CALL_FAILED] = True
     if collect.is_eval(item):
+        from pytest_looplet.hide import hide_in_report
         from pytest_looplet.item import annotate
 
         annotate(item, call, made)
+        hide_in_report(item, made)
     elif uses_llm(item):
         setattr(made, LLM_ATTRIBUTE, True)
     return made
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A subtest's output is added to its report after `pytest_runtest_makereport`."""
+    if hasattr(report, REPORT_ATTRIBUTE) and isinstance(report, pytest.SubtestReport):
+        from pytest_looplet.hide import hide_output
+
+        hide_output(report)

@@ -1,4 +1,4 @@
-"""What a session found: entries gathered from reports, the summary on the terminal, the JSON file, the exit status."""
+"""What a session found: entries gathered from reports, the summary on the terminal, the exit status."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_looplet.options import Options
 
 REPORT_ATTRIBUTE = "looplet_eval"
@@ -69,8 +67,8 @@ def stale_report(nodeid: str, difference: str) -> pytest.TestReport:
         location=(file, None, nodeid.partition("::")[2]),
         keywords={},
         outcome="failed",
-        longrepr=f"stale recording: {difference}\nThe agent no longer sends what was recorded; record the case again, "
-        "or set the ini key looplet_stale = warn",
+        longrepr=f"stale recording: {difference}\nThe agent no longer sends what was recorded. `looplet review` shows it "
+        "and accepts new wording; for new behaviour record the case again, or set the ini key looplet_stale = warn",
         when="call",
     )
 
@@ -110,12 +108,6 @@ def status_of(report: pytest.TestReport, verbosity: int) -> tuple[str, str, str 
     if entry["outcome"] == "pass" and entry["score"] is not None and verbosity > 0:
         return "passed", ".", (f"PASSED {entry['score']:g}", {"green": True})
     return None
-
-
-def write_json(findings: Findings, path: Path, suite: str) -> None:
-    from looplet.evals.report import build_report, write_report
-
-    write_report(build_report(findings.entries.values(), suite=suite), path)
 
 
 def nothing_evaluated(findings: Findings, options: Options) -> str | None:

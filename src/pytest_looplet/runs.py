@@ -19,7 +19,7 @@ from pytest_looplet.backends import connected, is_named_live
 from pytest_looplet.cells import Cell, cell_of
 from pytest_looplet.collect import is_eval
 from pytest_looplet.options import OPTIONS
-from pytest_looplet.output import separated
+from pytest_looplet.output import on_terminal, separated, unattributed
 from pytest_looplet.perform import InFlight, Job, no_script, perform
 from pytest_looplet.skips import is_skipped
 from pytest_looplet.store import ATTEMPTS, POLL_S, STORE, FileStore, MemoryStore, Outcome
@@ -51,11 +51,13 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
         store.wait_for_schedule()
         store.enter_phase_1(worker)
         try:
-            _run_jobs(_rotated(list(jobs.values()), worker), store, config, worker_count)
+            with unattributed(config):
+                _run_jobs(_rotated(list(jobs.values()), worker), store, config, worker_count)
         finally:
             store.leave_phase_1(worker)
     else:
-        _run_jobs(list(jobs.values()), store, config, worker_count)
+        with unattributed(config):
+            _run_jobs(list(jobs.values()), store, config, worker_count)
 
 
 def outcome_of(item: pytest.Item) -> Outcome | None:
@@ -148,14 +150,15 @@ def _run_jobs(jobs: list[Job], store: Store, config: pytest.Config, worker_count
 def _tell(config: pytest.Config, total: int) -> Callable[[Job, Outcome], None]:
     """A progress line on a terminal, and the hook of those who want to know."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    on_terminal = reporter is not None and getattr(reporter, "isatty", False)
+    is_watched = reporter is not None and getattr(reporter, "isatty", False)
     finished = 0
 
     def tell(job: Job, outcome: Outcome) -> None:
         nonlocal finished
         finished += 1
-        if on_terminal and reporter is not None:
-            reporter.rewrite(f"looplet: {finished}/{total} runs", erase=True)
+        if is_watched and reporter is not None:
+            with on_terminal(config):
+                reporter.rewrite(f"looplet: {finished}/{total} runs", erase=True)
         config.hook.pytest_looplet_run_finished(case=job.cell.case, result=outcome.result, error=outcome.error)
 
     return tell

@@ -11,6 +11,7 @@ import pytest
 from pytest_looplet import backends, cells
 
 if TYPE_CHECKING:
+    import warnings
     from collections.abc import Iterable
 
 
@@ -51,6 +52,14 @@ def unused(config: pytest.Config) -> list[str]:
     return _relative(unused_recordings(known.values()), config.rootpath)
 
 
+def hide_in_warning(config: pytest.Config, message: warnings.WarningMessage) -> None:
+    """Take secrets out of a warning, in a session that has evals."""
+    if config.stash.get(cells.CELLS, None):
+        from pytest_looplet import hide  # loads looplet, which collecting evals did
+
+        hide.hide_in_warning(message)
+
+
 def _relative(paths: Iterable[Path], root: Path) -> list[str]:
     return [path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path) for path in paths]
 
@@ -62,6 +71,7 @@ class Worker:
         from pytest_looplet.store import STORE, FileStore  # only with workers
 
         workerinput = config.workerinput  # type: ignore[attr-defined]  # xdist sets it on workers
+        self._config = config
         self._id = str(workerinput["workerid"])
         self._count = int(workerinput["workercount"])
         told = json.loads(workerinput["looplet"])
@@ -71,6 +81,10 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         before_items(session, self._id, self._count)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        hide_in_warning(self._config, warning_message)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         session.config.workeroutput["looplet"] = json.dumps(unused(session.config))  # type: ignore[attr-defined]  # xdist's

@@ -65,6 +65,7 @@ def test_a_stale_recording_is_a_failed_item_that_says_what_to_do() -> None:
     report = stale_report("e.py::recording[agent/c]", "request 1: system differs")
     assert report.failed
     assert "stale recording: request 1: system differs" in str(report.longrepr)
+    assert "`looplet review` shows it" in str(report.longrepr)
     assert "record the case again, or set the ini key looplet_stale = warn" in str(report.longrepr)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
+from looplet.trace.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -128,8 +129,9 @@ def _with_ids(cases: list[EvalCase]) -> list[EvalCase]:
                 raise ValueError(f"case ids {taken[name]!r} and {case.id!r} are the same ({name}); ids must be unique")
             taken[name] = case.id
     named = []
+    secretless = Redactor()  # an id is shown, and names files
     for number, case in enumerate(cases, 1):
-        name = slug(case.id) if case.id else _free(slug(_headline(case.task)) or f"case-{number}", taken)
+        name = slug(case.id) if case.id else _free(slug(secretless(_headline(case.task))) or f"case-{number}", taken)
         taken[name] = name
         named.append(case.replace(id=name))
     return named

@@ -57,7 +57,8 @@ SCHEMA: dict[str, Any] = {
                         "stale": _TEXT_OR_NULL,
                         "trace": _TEXT_OR_NULL,
                         "usage": _USAGE,
-                    }
+                    },
+                    {"text": _TEXT_OR_NULL},  # of a run without a trace, what it did
                 ),
             },
             "items": {
@@ -122,11 +123,15 @@ def count_outcomes(items: Iterable[dict[str, Any]]) -> dict[str, int]:
     return counts
 
 
-def write_report(report: dict[str, Any], path: Path) -> None:
-    """Write `report` as JSON, whole or not at all: a reader never sees half a file."""
+def to_json(report: dict[str, Any]) -> str:
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_whole(text: str, path: Path) -> None:
+    """Write `text` as a file, whole or not at all: a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
 
 

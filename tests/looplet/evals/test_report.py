@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from looplet.evals.report import SCHEMA, build_report, eval_figures, write_report
+from looplet.evals.report import SCHEMA, build_report, eval_figures, to_json, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def test_one_unknown_price_makes_the_sum_unknown_never_zero() -> None:
 
 def test_the_written_report_follows_the_published_schema(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "report.json"
-    write_report(build_report(ITEMS, suite="shop"), path)
+    write_whole(to_json(build_report(ITEMS, suite="shop")), path)
     assert _violations(json.loads(path.read_text()), SCHEMA) == []
     assert [file.name for file in path.parent.iterdir()] == ["report.json"]
     broken = build_report(ITEMS, suite="shop")

@@ -1,0 +1,104 @@
+"""Take secrets out of what pytest shows of evals: tracebacks, locals, captured output, warnings, the grade."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_looplet.cells import cell_of
+from pytest_looplet.known_secrets import Secrets
+from pytest_looplet.runs import outcome_of
+
+if TYPE_CHECKING:
+    import warnings
+    from collections.abc import Iterator
+
+    from looplet.result import RunResult
+    from pytest_looplet.store import Key, Outcome
+
+_KNOWN = pytest.StashKey[dict["Key", Secrets]]()
+
+
+def secrets_of(item: pytest.Item) -> Secrets:
+    """What the run behind an eval, and its case, hold. Looked for once a run."""
+    cell, outcome = cell_of(item), outcome_of(item)
+    if cell is None or outcome is None:
+        return Secrets()
+    known = item.config.stash.setdefault(_KNOWN, {})
+    if cell.key not in known:
+        case = cell.case
+        known[cell.key] = Secrets([case.task, case.expected, case.files, *_emitted(outcome)])
+    return known[cell.key]
+
+
+def _emitted(outcome: Outcome) -> Iterator[object]:
+    yield from (outcome.stdout, outcome.stderr, outcome.log, outcome.error)
+    if outcome.result is not None:
+        for result in outcome.result.all or (outcome.result,):
+            yield from _told(result)
+
+
+def _told(result: RunResult) -> Iterator[object]:
+    yield from (result.task, result.output, result.errors, result.artifacts)
+    for step in result.steps:
+        yield from (step.tool_call.to_dict(), step.tool_result.to_dict())
+    if result.steps and (prompt := result.steps[-1].prompt) is not None:  # it holds those before it
+        yield prompt.to_dict()
+
+
+def hide_in_report(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Hide secrets in everything the report of an eval shows."""
+    if report.longrepr is None and not report.sections:
+        return
+    secrets = secrets_of(item)
+    report.longrepr = _hidden_repr(report.longrepr, secrets)
+    hide_output(report, secrets)
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = secrets(report.wasxfail)
+
+
+def hide_output(report: pytest.TestReport, secrets: Secrets | None = None) -> None:
+    """Hide secrets in what was captured. It is whole, so that patterns find them."""
+    hide = secrets or Secrets()
+    report.sections = [(title, hide(text)) for title, text in report.sections]
+
+
+def hide_in_warning(message: warnings.WarningMessage) -> None:
+    """A thread of an agent that ends with an exception becomes a warning of pytest, which quotes it."""
+    text = str(message.message)
+    clean = Secrets()(text)
+    if clean != text:
+        message.message = UserWarning(clean)  # the category, which is shown, stays
+
+
+def _hidden_repr(longrepr: Any, secrets: Secrets) -> Any:
+    """pytest's representation of an exception with its texts replaced; it keeps its colours and its styles."""
+    hidden = _hidden(longrepr, secrets, set())
+    text = "" if hidden is None else str(hidden)
+    clean = secrets(text)
+    return hidden if clean == text else clean  # of a representation that is built in a way of its own
+
+
+def _hidden(value: Any, secrets: Secrets, seen: set[int]) -> Any:
+    if isinstance(value, str):
+        return secrets(value)
+    if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
+        return _hidden_lines(value, secrets)
+    if isinstance(value, (list, tuple)):
+        return type(value)([_hidden(part, secrets, seen) for part in value])
+    if type(value).__module__.startswith("_pytest.") and hasattr(value, "__dict__") and id(value) not in seen:
+        seen.add(id(value))
+        for name, part in list(vars(value).items()):
+            setattr(value, name, _hidden(part, secrets, seen))
+    return value
+
+
+def _hidden_lines(lines: list[str], secrets: Secrets) -> list[str]:
+    """Lines are looked at together: a private key has several."""
+    between = "" if any(line.endswith("\n") for line in lines) else "\n"
+    text = between.join(lines)
+    clean = secrets(text)
+    if clean == text:
+        return lines
+    return clean.split("\n") if between else [clean]

@@ -1,0 +1,58 @@
+"""The reports of a session as files: one dict, written in each form that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+
+def check_writable(paths: Iterable[Path]) -> None:
+    """Refuse a report that could not be written, before anything runs. Missing directories are made."""
+    for path in paths:
+        probe = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError("it is a directory")
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--looplet-report: cannot write {str(path)!r}: {error.strerror or error}; nothing was run"
+            ) from None
+
+
+def write(entries: Iterable[dict[str, Any]], paths: Sequence[Path], root: Path) -> list[tuple[Path, str | None]]:
+    """Write every report; return each path with what went wrong, if anything did."""
+    from looplet.evals.report import build_report, write_whole  # loads looplet: only for sessions with evals
+
+    report = build_report(entries, suite=root.name)
+    written: list[tuple[Path, str | None]] = []
+    for path in paths:
+        try:
+            write_whole(_FORMS[path.suffix](report, root), path)
+        except OSError as error:
+            written.append((path, f"{str(path)!r} was not written: {error.strerror or error}"))
+        else:
+            written.append((path, None))
+    return written
+
+
+def _json(report: dict[str, Any], _root: Path) -> str:
+    from looplet.evals.report import to_json  # as above
+
+    return to_json(report)
+
+
+def _html(report: dict[str, Any], root: Path) -> str:
+    from pytest_looplet.html import render  # loads jinja2: only when a page is written
+
+    return render(report, root)
+
+
+_FORMS: dict[str, Callable[[dict[str, Any], Path], str]] = {".json": _json, ".html": _html}
