@@ -243,7 +243,7 @@ def _placed(staged: Path, final: Path) -> Path:
 
 def _remove(folder: Path) -> None:
     """Take an entry away whole, so that nobody reads half of one."""
-    aside = folder.with_name(f".old-{folder.name}-{os.getpid()}")
+    aside = folder.with_name(f".old-{folder.name}-{os.urandom(4).hex()}")
     with suppress(FileNotFoundError):
         folder.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
