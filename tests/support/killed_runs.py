@@ -43,7 +43,7 @@ SCRIPT: list[Any] = [
     ToolCall("double", {"n": 1}),
     ServerError("busy"),
     [ToolCall("square", {"n": 2}), ToolCall("square", {"n": 3}), ToolCall("fail", {"n": 4})],
-    "no call in this reply",
+    Reply("this reply was cut o", finish_reason="length"),
     ToolCall("export", {}),
     ToolCall("forbidden", {}),
     ToolCall("double", {"n": "five"}),
@@ -186,7 +186,8 @@ def child(entry: dict[str, Any], pipe: int) -> None:
     kill_within_a_write(entry["how"])
     for _ in agent(Reporting(journal_of(entry["kind"], Path(entry["dir"])), report)):
         pass
-    signal.pause()  # whoever is to be killed from outside waits for it
+    if "reports" in entry["how"]:
+        signal.pause()  # who is to be killed from outside waits for it
 
 
 def run_and_kill(entry: dict[str, Any]) -> None:

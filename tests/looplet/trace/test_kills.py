@@ -33,6 +33,10 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are fo
 
 KINDS = ("provenance", "checkpoints")
 BY_PARENT = 35  # of each kind
+EVENTS = {
+    *("run_started", "model_replied", "model_failed", "call_started", "call_finished", "step_finished"),
+    *("compacted", "hook_decided", "run_finished"),
+}
 ROOT = Path(__file__).parents[3]
 
 
@@ -76,10 +80,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory, whole: dict[str, Path]) -> 
 
 
 def moments(lines: int, count: int) -> list[dict[str, Any]]:
-    """Every line cut somewhere, further cuts at its edges, files cut short, and then whenever it happens."""
+    """Every line cut somewhere, .gitignore, the blob and trace.txt, further cuts at edges, and whenever it happens."""
     chance = random.Random(4)  # the same moments every time
     cuts: list[dict[str, Any]] = [{"line": line, "part": chance.uniform(0.02, 0.98)} for line in range(1, lines + 1)]
-    cuts += [{"file": number, "part": part} for number in (1, 2) for part in (0.0, 0.5, 1.0)]  # .gitignore, the blob
+    cuts += [{"file": number, "part": part} for number in (1, 2, 3) for part in (0.0, 0.5, 1.0)]
     while len(cuts) < count - BY_PARENT:
         cuts.append({"line": chance.randint(1, lines), "part": chance.choice([0.0, 0.02, 0.5, 0.999, 1.0])})
     return cuts + [{"reports": chance.randint(1, lines)} for _ in range(count - len(cuts))]
@@ -109,7 +113,8 @@ def test_the_kills_are_many_and_hit_every_kind_of_event(killed: list[Killed], wh
     for kind in KINDS:
         lines = [json.loads(line)["event"] for line in (whole[kind] / JOURNAL).read_text().splitlines()]
         hit = {lines[each.how["line"] - 1] for each in killed if each.kind == kind and "line" in each.how}
-        assert hit == set(lines) >= {"run_started", "model_failed", "call_finished", "compacted", "run_finished"}
+        assert hit == set(lines) >= EVENTS
+        assert ("saved" in hit) == (kind == "checkpoints")
     assert sum("reports" in each.how for each in killed) >= 2 * BY_PARENT
 
 
