@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from looplet._core.to_text import encodable
 from pytest_looplet.cells import cell_of
 from pytest_looplet.known_secrets import Secrets
 from pytest_looplet.runs import outcome_of
 
 if TYPE_CHECKING:
     import warnings
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from looplet.result import RunResult
     from pytest_looplet.store import Key, Outcome
@@ -51,17 +52,22 @@ def hide_in_report(item: pytest.Item, report: pytest.TestReport) -> None:
     """Hide secrets in everything the report of an eval shows."""
     if report.longrepr is None and not report.sections:
         return
-    secrets = secrets_of(item)
-    report.longrepr = _hidden_repr(report.longrepr, secrets)
-    hide_output(report, secrets)
-    if hasattr(report, "wasxfail"):
-        report.wasxfail = secrets(report.wasxfail)
-
-
-def hide_output(report: pytest.TestReport, secrets: Secrets | None = None) -> None:
-    """Hide secrets in what was captured. It is whole, so that patterns find them."""
-    hide = secrets or Secrets()
+    hide = _sendable(secrets_of(item))
+    report.longrepr = _hidden_repr(report.longrepr, hide)
     report.sections = [(title, hide(text)) for title, text in report.sections]
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = hide(report.wasxfail)
+
+
+def hide_output(report: pytest.TestReport) -> None:
+    """Hide secrets in what was captured. It is whole, so that patterns find them."""
+    hide = _sendable(Secrets())
+    report.sections = [(title, hide(text)) for title, text in report.sections]
+
+
+def _sendable(secrets: Secrets) -> Callable[[str], str]:
+    """Half a surrogate pair, which models do write, cannot be sent to another process: xdist would give up."""
+    return lambda text: encodable(secrets(text))
 
 
 def hide_in_warning(message: warnings.WarningMessage) -> None:
@@ -72,33 +78,35 @@ def hide_in_warning(message: warnings.WarningMessage) -> None:
         message.message = UserWarning(clean)  # the category, which is shown, stays
 
 
-def _hidden_repr(longrepr: Any, secrets: Secrets) -> Any:
+def _hidden_repr(longrepr: Any, hide: Callable[[str], str]) -> Any:
     """pytest's representation of an exception with its texts replaced; it keeps its colours and its styles."""
-    hidden = _hidden(longrepr, secrets, set())
-    text = "" if hidden is None else str(hidden)
-    clean = secrets(text)
+    hidden = _hidden(longrepr, hide, set())
+    if hidden is None or isinstance(hidden, (str, tuple)):
+        return hidden
+    text = str(hidden)
+    clean = hide(text)
     return hidden if clean == text else clean  # of a representation that is built in a way of its own
 
 
-def _hidden(value: Any, secrets: Secrets, seen: set[int]) -> Any:
+def _hidden(value: Any, hide: Callable[[str], str], seen: set[int]) -> Any:
     if isinstance(value, str):
-        return secrets(value)
+        return hide(value)
     if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
-        return _hidden_lines(value, secrets)
+        return _hidden_lines(value, hide)
     if isinstance(value, (list, tuple)):
-        return type(value)([_hidden(part, secrets, seen) for part in value])
+        return type(value)([_hidden(part, hide, seen) for part in value])
     if type(value).__module__.startswith("_pytest.") and hasattr(value, "__dict__") and id(value) not in seen:
         seen.add(id(value))
         for name, part in list(vars(value).items()):
-            setattr(value, name, _hidden(part, secrets, seen))
+            setattr(value, name, _hidden(part, hide, seen))
     return value
 
 
-def _hidden_lines(lines: list[str], secrets: Secrets) -> list[str]:
+def _hidden_lines(lines: list[str], hide: Callable[[str], str]) -> list[str]:
     """Lines are looked at together: a private key has several."""
     between = "" if any(line.endswith("\n") for line in lines) else "\n"
     text = between.join(lines)
-    clean = secrets(text)
+    clean = hide(text)
     if clean == text:
         return lines
     return clean.split("\n") if between else [clean]
