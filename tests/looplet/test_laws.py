@@ -8,17 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.drive import run_sync
 
 if TYPE_CHECKING:
-    import pytest
+    from looplet import Run
 
 from looplet import (
     ApprovalHook,
     CheckpointHook,
     Compact,
+    DefaultState,
     Deny,
     InjectContext,
     LoopConfig,
@@ -32,8 +34,9 @@ from looplet import (
     load_trace,
     tool,
 )
-from looplet.errors import ContextOverflow, MalformedReply, ServerError
+from looplet.errors import ContextOverflow, MalformedReply, ReplayMismatch, ServerError
 from looplet.events import Compacted, RunFinished
+from looplet.trace.journal import JournalWriter
 from looplet.trace.replay import ReplayBackend
 
 DONE = ToolCall("done", {"answer": "x"})
@@ -154,18 +157,38 @@ def test_a_run_finishes_exactly_once_however_it_ends(script: list[Any], end: str
     watch = Watch(llm)
     run = composable_loop(llm=llm, task="t", tools=[echo, fail], hooks=[watch], config=LoopConfig(retries=1))
 
+    left: list[str] = []
+
     def body() -> None:
         with run:
             for step in run:
                 if end != "exhaust" and step.number > after:
+                    left.append(reason_of(run) or {"break": "closed", "raise": "error"}[end])
                     if end == "raise":
                         raise ZeroDivisionError
                     break
 
     with suppress(ZeroDivisionError):
         body()
+    expected = left[0] if left else reason_of(run)
+    assert watch.ended == [expected], "the with block has ended it"
     run.close()
-    assert len(watch.ended) == 1
+    assert watch.ended == [run.result.stop_reason] == [expected]
+
+
+def reason_of(run: Run) -> str | None:
+    """Why the run stopped, as hooks see it; None while it goes on."""
+    assert isinstance(run.state, DefaultState)
+    return run.state.stop_reason
+
+
+def test_a_dropped_run_ends_as_closed() -> None:
+    llm = MockLLMBackend([ToolCall("echo", {"n": 1}), DONE])
+    watch = Watch(llm)
+    run = composable_loop(llm=llm, task="t", tools=[echo], hooks=[watch])
+    next(run)
+    del run
+    assert watch.ended == ["closed"]
 
 
 def test_a_datetime_result_does_not_stop_a_checkpointed_run(tmp_path: Path) -> None:
@@ -190,8 +213,9 @@ def test_a_list_result_does_not_trouble_an_approval_hook() -> None:
 
 
 def test_a_clock_that_jumps_changes_no_deadline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    times = iter([2e9, 1e9, 3e9, 0.0] * 100)
-    monkeypatch.setattr("looplet.trace.journal.time.time", lambda: next(times))
+    times = (2e9 - 3600.0 * n for n in range(400))  # back by an hour at every look
+    monkeypatch.setattr("time.time", lambda: next(times))
+    monkeypatch.setitem(JournalWriter.__init__.__kwdefaults__, "clock", lambda: next(times))  # type: ignore[arg-type]  # it has some
 
     @tool(timeout_s=30.0)
     def quick() -> str:
@@ -201,3 +225,16 @@ def test_a_clock_that_jumps_changes_no_deadline(monkeypatch: pytest.MonkeyPatch,
     result = run_sync([ToolCall("quick"), DONE], tools=[quick], hooks=[ProvenanceSink(tmp_path / "t")])
     assert result.steps[0].tool_result.data == "quick"
     assert 0 <= load_trace(tmp_path / "t").duration < 30
+
+
+def test_a_replay_that_runs_out_leaves_the_loop_as_an_error(tmp_path: Path) -> None:
+    class Reject:
+        def check_done(self, state: Any, log: Any, ctx: Any, step: int) -> Any:
+            return Deny("more") if state.finishing else None
+
+    sink = ProvenanceSink(tmp_path / "t")
+    run_sync([DONE], hooks=[sink], task="t")
+    run = composable_loop(llm=ReplayBackend(sink.dir), task="t", tools=[], hooks=[Reject()])
+    with pytest.raises(ReplayMismatch, match="were played, and the run asks for more"):
+        list(run)
+    assert (run.result.stop_reason, run.result.status) == ("error", "failed")

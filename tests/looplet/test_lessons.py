@@ -17,7 +17,10 @@ LESSONS = {
         ("looplet/_core/test_tool_turn.py", "test_string_and_list_results_reach_the_model_in_full")
     ],
     "break skipped teardown and checkpoints": [
-        ("looplet/_core/test_loop.py", "test_break_out_of_an_unnamed_run_tears_it_down_at_once"),
+        (
+            "looplet/_core/test_loop.py",
+            "test_break_out_of_an_unnamed_run_tears_it_down_at_once_without_the_garbage_collector",
+        ),
         ("looplet/test_resume.py", "test_a_closed_run_goes_on_in_the_same_journal_with_its_budget"),
     ],
     "all calls of a turn ran before the first step was shown": [
@@ -29,7 +32,8 @@ LESSONS = {
         ("looplet/_core/test_tool_turn.py", "test_stop_in_pre_dispatch_ends_the_run_before_the_call")
     ],
     "a person was asked twice": [
-        ("looplet/hooks/test_permission.py", "test_a_handler_is_asked_once_and_its_answer_holds")
+        ("looplet/hooks/test_permission.py", "test_a_handler_is_asked_once_and_its_answer_holds"),
+        ("looplet/hooks/test_approval.py", "test_a_handler_answers_in_place"),
     ],
     "asking without a handler allowed": [
         ("looplet/hooks/test_permission.py", "test_asking_without_a_handler_is_a_denial")
@@ -46,14 +50,16 @@ LESSONS = {
     "the stop reason was guessed, and lost on disk": [
         ("looplet/test_laws.py", "test_a_run_finishes_exactly_once_however_it_ends"),
         ("looplet/test_laws.py", "test_a_datetime_result_does_not_stop_a_checkpointed_run"),
+        ("looplet/test_resume.py", "test_a_closed_run_goes_on_in_the_same_journal_with_its_budget"),
     ],
     "replay exhaustion was swallowed": [
-        ("looplet/trace/test_replay.py", "test_asking_for_more_than_was_recorded_is_a_mismatch_at_once")
+        ("looplet/trace/test_replay.py", "test_asking_for_more_than_was_recorded_is_a_mismatch_at_once"),
+        ("looplet/test_laws.py", "test_a_replay_that_runs_out_leaves_the_loop_as_an_error"),
     ],
     "stale files stayed when a directory was used again": [
         (
             "looplet/trace/test_directory.py",
-            "test_a_finished_trace_is_set_aside_and_removed",
+            "test_a_finished_trace_is_set_aside_and_removed_when_the_new_one_is_complete",
         )
     ],
     "resume lost steps and conversation": [
@@ -70,13 +76,16 @@ LESSONS = {
         ("looplet/test_laws.py", "test_a_datetime_result_does_not_stop_a_checkpointed_run")
     ],
     "wrong argument types were accepted": [
-        ("looplet/_core/test_validate.py", "test_a_value_that_does_not_fit_is_named_with_what_was_expected")
+        ("looplet/_core/test_validate.py", "test_a_value_that_does_not_fit_is_named_with_what_was_expected"),
+        ("looplet/_core/test_loop.py", "test_failed_and_invalid_steps_count_against_the_budget"),
     ],
     "the parser failed on dirty replies": [
-        ("looplet/_core/test_parse.py", "test_any_reply_becomes_calls_or_a_complaint_and_history_that_can_be_sent")
+        ("looplet/_core/test_parse.py", "test_any_reply_becomes_calls_or_a_complaint_and_history_that_can_be_sent"),
+        ("looplet/_core/test_parse.py", "test_one_call_is_found_in_every_shape"),
     ],
     "the summariser's own prompt overflowed": [
-        ("looplet/hooks/test_compaction.py", "test_a_question_that_is_too_long_is_asked_in_smaller_parts")
+        ("looplet/hooks/test_compaction.py", "test_a_question_that_is_too_long_is_asked_in_smaller_parts"),
+        ("looplet/hooks/test_compaction.py", "test_the_laws_of_compaction"),
     ],
     "the summariser doubled braces": [
         ("looplet/hooks/test_compaction.py", "test_braces_in_a_record_reach_the_model_as_they_are")
@@ -88,12 +97,16 @@ LESSONS = {
     "wrappers dropped usage and options": [
         ("looplet/backends/test_adapter.py", "test_extra_settings_reach_a_generate_that_takes_them"),
         ("looplet/_core/test_loop.py", "test_usage_is_summed_and_each_step_holds_what_was_spent_for_it"),
+        ("looplet/backends/test_adapter.py", "test_no_wrapper_drops_usage_or_settings"),
     ],
     "the async copy lacked features and blocked the event loop": [
         ("looplet/test_parity.py", "test_every_setting_is_in_the_table"),
         ("looplet/test_parity.py", "test_every_event_is_told"),
         ("looplet/_drivers/test_waves.py", "test_a_blocking_tool_leaves_the_event_loop_free"),
         ("looplet/_core/test_model_turn.py", "test_capabilities_are_looked_up_off_the_event_loop"),
+        ("looplet/test_parity.py", "test_a_setting_has_its_effect"),
+        ("looplet/test_parity.py", "test_every_hook_method_may_be_async_under_the_async_driver"),
+        ("looplet/_drivers/test_waves.py", "test_a_blocking_backend_leaves_the_event_loop_free"),
     ],
     "documents showed what did not exist": [("docs/test_documents.py", "test_the_document_does_what_it_says")],
     # what a run must survive
@@ -132,24 +145,34 @@ LESSONS = {
     "the consumer breaks, raises, or never comes back": [
         ("looplet/test_laws.py", "test_a_run_finishes_exactly_once_however_it_ends"),
         ("looplet/_core/test_loop.py", "test_a_named_run_goes_on_after_break_and_finishes_once"),
+        ("looplet/test_laws.py", "test_a_dropped_run_ends_as_closed"),
     ],
     "cancelled during a request, during a call, between": [
         ("looplet/_drivers/test_waves.py", "test_cancelling_during_a_model_call_abandons_it"),
         ("looplet/_drivers/test_waves.py", "test_cancelling_during_a_call_ends_the_run_and_keeps_what_ran"),
         ("looplet/_drivers/test_waves.py", "test_cancelling_between_steps_ends_the_run_before_the_next_request"),
     ],
-    "kill -9 anywhere": [("looplet/test_resume.py", "test_killed_at_any_event_and_resumed_equals_uninterrupted")],
+    "kill -9 anywhere": [
+        ("looplet/test_resume.py", "test_killed_at_any_event_and_resumed_equals_uninterrupted"),
+        ("looplet/test_resume.py", "test_results_of_a_wave_that_are_on_disk_are_not_run_again"),
+        ("looplet/test_resume.py", "test_a_call_that_was_interrupted_is_reported_and_never_repeated"),
+        ("looplet/trace/test_journal.py", "test_every_event_is_on_disk_before_the_next_one"),
+    ],
     "a full disk": [
-        ("looplet/trace/test_journal.py", "test_a_disk_that_fills_up_marks_the_trace_incomplete_and_warns_once")
+        ("looplet/trace/test_journal.py", "test_a_disk_that_fills_up_marks_the_trace_incomplete_and_warns_once"),
+        ("looplet/trace/test_journal.py", "test_a_write_that_takes_only_a_part_is_gone_on_with"),
     ],
     "two processes on one trace": [
         ("looplet/trace/test_directory.py", "test_two_processes_never_write_one_trace_and_a_killed_one_frees_it")
     ],
-    "a clock that jumps": [("looplet/test_laws.py", "test_a_clock_that_jumps_changes_no_deadline")],
+    "a clock that jumps": [
+        ("looplet/test_laws.py", "test_a_clock_that_jumps_changes_no_deadline"),
+        ("looplet/_drivers/test_waves.py", "test_a_deadline_is_not_wall_time"),
+    ],
 }
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_the_tests_of_a_lesson_exist(lesson: str) -> None:
     for file, name in LESSONS[lesson]:
-        assert f"def {name}" in (TESTS / file).read_text(encoding="utf-8"), f"{file} has no {name}"
+        assert f"def {name}(" in (TESTS / file).read_text(encoding="utf-8"), f"{file} has no {name}"

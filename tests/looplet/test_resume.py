@@ -207,7 +207,7 @@ def test_a_closed_run_goes_on_in_the_same_journal_with_its_budget(tmp_path: Path
     result = run_sync(
         Scripted([call("double", 2), call("double", 3)]), tools=[double], task="t", resume=tmp_path / "run"
     )
-    assert (result.stop_reason, len(result.steps)) == ("max_steps", 3)
+    assert (result.stop_reason, [step.tool_result.data for step in result.steps]) == ("max_steps", [2, 4, 6])
     journal = (tmp_path / "run" / JOURNAL).read_text()
     assert journal.count('"event":"run_started"') == 1
     assert journal.count('"event":"run_resumed"') == 1

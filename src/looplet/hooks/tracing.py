@@ -58,6 +58,7 @@ class Span:
         self.parent = parent
         self.attributes = attributes
         self.start = time.time()
+        self._began = time.perf_counter()  # the clock may be set while the span lasts
         self.end_time: float | None = None
 
     def set_attribute(self, key: str, value: Any) -> None:
@@ -67,7 +68,7 @@ class Span:
         """The attribute `error.type` says it already."""
 
     def end(self) -> None:
-        self.end_time = time.time()
+        self.end_time = self.start + time.perf_counter() - self._began
 
 
 class _Recorder:

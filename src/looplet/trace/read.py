@@ -184,7 +184,8 @@ def _unfinished(trace: Trace) -> RunFinished:
     if trace.incomplete is not None:
         errors.append(f"the trace is incomplete: {trace.incomplete}")
     times = [record["t"] for record in trace.records[1:] if isinstance(record.get("t"), (int, float))]
-    return RunFinished(UNFINISHED, "stopped", None, usage, tuple(errors), times[-1] if times else 0.0)
+    lasted = max(0.0, times[-1]) if times else 0.0  # the clock may have been set back
+    return RunFinished(UNFINISHED, "stopped", None, usage, tuple(errors), lasted)
 
 
 def _artifacts(path: Path) -> dict[str, Any]:

@@ -82,8 +82,14 @@ def test_a_failing_done_is_not_a_completion(drive: Drive) -> None:
     assert result.errors == ("done: ValueError: no",)
 
 
-def test_one_turn_never_exceeds_the_budget(drive: Drive) -> None:
-    result = drive([[adding(n) for n in range(6)]], tools=[add], max_steps=2)
+@pytest.mark.parametrize("together", [False, True])
+def test_one_turn_never_exceeds_the_budget(drive: Drive, together: bool) -> None:
+    @tool(concurrent_safe=together)
+    def one_more(n: int) -> int:
+        """Count."""
+        return n + 1
+
+    result = drive([[ToolCall("one_more", {"n": n}) for n in range(6)]], tools=[one_more], max_steps=2)
     assert result.stop_reason == "max_steps"
     assert [step.tool_result.data for step in result.steps] == [1, 2]
 

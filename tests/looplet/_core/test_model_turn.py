@@ -159,8 +159,15 @@ def test_in_native_mode_plain_text_is_the_final_answer_and_passes_the_gates(driv
     assert "say please" in llm.prompts[1].messages[-1].content
 
 
-def test_a_truncated_reply_never_becomes_a_call(drive: Drive) -> None:
-    cut = Reply(calls=(RawCall("done", '{"answer": "4', "c1"),), finish_reason="length")
+@pytest.mark.parametrize(
+    "cut",
+    [
+        Reply(calls=(RawCall("done", '{"answer": "4', "c1"),), finish_reason="length"),
+        Reply(calls=(RawCall("done", '{"answer": "4"}', "c1"),), finish_reason="length"),  # a second call may be lost
+        Reply("The answer is 4", finish_reason="length"),
+    ],
+)
+def test_a_truncated_reply_never_becomes_a_call(drive: Drive, cut: Reply) -> None:
     llm = MockLLMBackend([cut, DONE])
     assert drive(llm).output == "42"
     assert "cut off" in llm.prompts[1].messages[-1].content

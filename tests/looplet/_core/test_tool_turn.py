@@ -265,8 +265,13 @@ def test_whatever_a_tool_raises_becomes_a_result(drive: Drive, error: BaseExcept
         """Fail."""
         raise error
 
-    result = drive([ToolCall("fail"), DONE], tools=[fail])
-    assert result.steps[0].tool_result.error_kind == kind
+    @tool
+    async def fail_later() -> None:
+        """Fail when awaited."""
+        raise error
+
+    result = drive([ToolCall("fail"), ToolCall("fail_later"), DONE], tools=[fail, fail_later])
+    assert [step.tool_result.error_kind for step in result.steps] == [kind, kind, None]
     assert result.stop_reason == "done"
 
 

@@ -309,12 +309,14 @@ def test_a_cancelled_task_cancels_its_run() -> None:
 
 
 def test_a_blocking_tool_leaves_the_event_loop_free() -> None:
-    go_on = threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     @tool
     def block() -> str:
-        """Block until the event loop has done something else."""
-        assert go_on.wait(30)
+        """Block until the event loop has done something else, asked for only now."""
+        go_on = threading.Event()
+        loops[0].call_soon_threadsafe(go_on.set)
+        assert go_on.wait(5)
         return "free"
 
     async def main() -> Any:
@@ -323,7 +325,7 @@ def test_a_blocking_tool_leaves_the_event_loop_free() -> None:
         async with async_composable_loop(
             llm=MockLLMBackend([ToolCall("block"), DONE]), tools=[block], task="go"
         ) as run:
-            asyncio.get_running_loop().call_later(0, go_on.set)
+            loops.append(asyncio.get_running_loop())
             async for _ in run:
                 pass
         return run.result
@@ -355,3 +357,52 @@ def test_each_call_is_announced_when_it_ends_not_when_all_have(run: Callable[...
     assert [step.tool_result.error for step in result.steps] == [None, None]
     kinds = [type(event) for event in watch.seen if isinstance(event, (CallStarted, CallFinished))]
     assert kinds == [CallStarted, CallStarted, CallFinished, CallFinished]
+
+
+def test_a_blocking_backend_leaves_the_event_loop_free() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    class Blocking:
+        name = "blocking"
+        capabilities = Capabilities()
+
+        def chat(self, prompt: Prompt) -> Reply:
+            go_on = threading.Event()
+            loops[0].call_soon_threadsafe(go_on.set)
+            assert go_on.wait(5)
+            return Reply("free")
+
+    async def main() -> Any:
+        from looplet import async_composable_loop
+
+        async with async_composable_loop(llm=Blocking(), tools=[], task="go") as run:
+            loops.append(asyncio.get_running_loop())
+            async for _ in run:
+                pass
+        return run.result
+
+    assert asyncio.run(main()).output == "free"
+
+
+@LIVE
+@pytest.mark.parametrize("second", [0.0, 1e9], ids=["stands still", "jumps ahead"])
+def test_a_deadline_is_not_wall_time(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, second: float) -> None:
+    """A clock that stands still lets no call hang for ever, one that jumps ahead gives no call up."""
+    times, never, soon = iter([1e9 + n * second for n in range(200)]), threading.Event(), threading.Event()
+    monkeypatch.setattr("time.time", lambda: next(times))
+
+    @tool(timeout_s=0.01)
+    def hang() -> None:
+        """Hang."""
+        never.wait()
+
+    @tool(timeout_s=30.0)
+    def work() -> str:
+        """Take a moment."""
+        threading.Timer(0.05, soon.set).start()
+        soon.wait()
+        return "worked"
+
+    result = run([ToolCall("hang"), ToolCall("work"), DONE], tools=[hang, work])
+    never.set()
+    assert [step.tool_result.error_kind for step in result.steps] == ["timeout", None, None]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from looplet.backends import MockLLMBackend, adapt
+from looplet.backends import FallbackBackend, MockLLMBackend, adapt
 from looplet.messages import Capabilities, Message, Prompt, Reply, Settings
+from looplet.types import Usage
 
 HELLO = Prompt("Be brief.", (Message("user", "Hello"),))
 
@@ -204,3 +205,24 @@ def test_a_chat_object_may_say_that_it_is_async() -> None:
             return asyncio.sleep(0, Reply(text="later"))
 
     assert getattr(adapt(Wrapped()), "is_async", False) is True
+
+
+@pytest.mark.parametrize("wrap", [adapt, lambda llm: FallbackBackend([llm])], ids=["adapt", "fallback"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_no_wrapper_drops_usage_or_settings(wrap: Any, streamed: bool) -> None:
+    whole = Reply("hi", usage=Usage(11, 7, 3), finish_reason="length", request_id="r1", model="m")
+
+    class Bare:  # neither name nor capabilities: it has to be wrapped
+        seen: list[Prompt] = []
+
+        def chat(self, prompt: Prompt) -> Reply:
+            self.seen.append(prompt)
+            return whole
+
+        def stream(self, prompt: Prompt, on_chunk: Any) -> Reply:
+            return self.chat(prompt)
+
+    prompt = HELLO.replace(settings=Settings(0.5, 9, 3.0, {"type": "object"}, {"seed": 7}))
+    model = wrap(Bare())
+    assert (model.stream(prompt, lambda *piece: None) if streamed else model.chat(prompt)) == whole
+    assert Bare.seen == [prompt]

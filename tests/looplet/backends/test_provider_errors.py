@@ -12,7 +12,9 @@ from tests.support.fake_openai import as_json
 from looplet.backends.http import HttpAnswer
 from looplet.backends.provider_errors import Asked, as_error, read_complaint, retry_after, unreadable
 from looplet.errors import (
+    AuthError,
     BackendError,
+    BackendTimeout,
     ContentFiltered,
     ContextOverflow,
     MalformedReply,
@@ -52,6 +54,14 @@ def error_for(status: int, message: str, **fields: Any) -> BackendError:
         (400, "The response was filtered due to the prompt triggering content management policy", ContentFiltered),
         (500, "Failed to parse tool call arguments as JSON", MalformedReply),
         (400, "something else", BackendError),
+        (401, "no", AuthError),
+        (402, "no", QuotaError),
+        (403, "no", AuthError),
+        (408, "no", BackendTimeout),
+        (413, "no", ContextOverflow),
+        (429, "no", RateLimited),
+        (500, "no", ServerError),
+        (529, "no", ServerError),
     ],
 )
 def test_servers_say_the_same_thing_in_many_words(status: int, message: str, kind: type[BackendError]) -> None:

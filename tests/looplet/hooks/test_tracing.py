@@ -178,3 +178,9 @@ def test_an_opentelemetry_tracer_gets_parents_kinds_and_statuses() -> None:
         (trace.StatusCode.ERROR, "OSError: no such page"),
         (trace.StatusCode.ERROR, "no"),
     ]
+
+
+def test_a_span_does_not_end_before_it_began_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = (2e9 - 3600.0 * number for number in range(100))
+    monkeypatch.setattr("time.time", lambda: next(times))
+    assert all(span.end_time is not None and span.end_time >= span.start for span in recorded())

@@ -172,3 +172,10 @@ def test_a_redaction_that_fails_is_never_swallowed(tmp_path: Path) -> None:
 
     with pytest.raises(TraceError, match="nothing was sent or written"):
         write_trace(tmp_path / "t", cheese_run(), redaction=redaction(broken))
+
+
+def test_a_write_that_takes_only_a_part_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr("looplet.trace.journal.os.write", lambda descriptor, data: write(descriptor, data[:7]))
+    trace = read_journal(write_trace(tmp_path / "t", cheese_run()))
+    assert (trace.notice, trace.events) == (None, tuple(written(cheese_run())))

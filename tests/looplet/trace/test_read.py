@@ -85,6 +85,12 @@ def test_an_unfinished_run_says_so_and_counts_what_it_did(tmp_path: Path) -> Non
     assert result.duration == 12
 
 
+def test_an_unfinished_run_never_lasted_less_than_nothing(tmp_path: Path) -> None:
+    times = (2e9 - 3600.0 * number for number in range(100))
+    trace = write_trace(tmp_path / "t", cheese_run()[:-1], clock=lambda: next(times))
+    assert load_trace(trace).duration == 0.0
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
