@@ -87,7 +87,8 @@ def _by_section(before: str, after: str) -> Iterator[str]:
     """A unified diff that names sections where others give line numbers."""
     old, new = before.rstrip("\n").split("\n"), after.rstrip("\n").split("\n")
     for group in SequenceMatcher(None, old, new).get_grouped_opcodes(_CONTEXT):
-        yield f"@@ {_heading_above(old, group[0][1])}"
+        first = next(change for change in group if change[0] != "equal")
+        yield f"@@ {_heading_above(old, first[1] - (first[0] == 'insert'))}"
         for tag, i1, i2, j1, j2 in group:
             if tag == "equal":
                 yield from (f"  {line}".rstrip() for line in old[i1:i2])
@@ -98,5 +99,5 @@ def _by_section(before: str, after: str) -> Iterator[str]:
 
 def _heading_above(lines: Sequence[str], index: int) -> str:
     """Headings stand at the left margin, all other text is indented."""
-    above = (line for line in reversed(lines[: index + 1]) if line.startswith("["))
+    above = (line for line in reversed(lines[: max(index, 0) + 1]) if line.startswith("["))
     return shorten(next(above, "header"), _LINE_CHARS)
