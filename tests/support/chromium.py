@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+_PATIENCE_S = 60
 _WATCHED = ("Runtime", "Log", "Network", "Page")
 
 
@@ -36,20 +38,30 @@ DESKTOP, PHONE = Size(1280, 900), Size(390, 844)
 
 
 class Page:
-    """One tab. `problems` are console messages, exceptions and blocked requests; `requests` the addresses asked for."""
+    """One tab. `problems` are console messages, exceptions, and what the page's policy stopped."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands = commands
-        self._answers = os.fdopen(answers, "rb")
+        self._answers = answers
+        self._received = b""
         self._number = 0
         self._session: str | None = None
         self.problems: list[str] = []
-        self.requests: list[str] = []
+        self._requested: dict[str, str] = {}
         self._loaded = False
         target = self._send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in _WATCHED:
             self._send(f"{domain}.enable")
+
+    @property
+    def requests(self) -> list[str]:
+        """The addresses that were asked for since `forget`, without those that were blocked."""
+        return [address for address in self._requested.values() if address != "about:blank"]
+
+    def forget(self) -> None:
+        self.problems.clear()
+        self._requested.clear()
 
     def look(self, size: Size = DESKTOP, *, dark: bool = False) -> None:
         """Set the window and the reader's preference."""
@@ -61,10 +73,11 @@ class Page:
 
     def open(self, address: str) -> None:
         """Go there and wait until it is loaded."""
-        self._loaded = False
-        self._send("Page.navigate", url=address)
-        while not self._loaded:
-            self._read()
+        for each in ("about:blank", address):  # from the same page with another #fragment, nothing would be loaded
+            self._loaded = False
+            self._send("Page.navigate", url=each)
+            while not self._loaded:
+                self._read()
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression; a promise is awaited."""
@@ -102,12 +115,13 @@ class Page:
         return result
 
     def _read(self) -> dict[str, Any]:
-        data = bytearray()
-        while (byte := self._answers.read(1)) != b"\0":
-            if not byte:
-                raise EOFError("Chromium went away")
-            data += byte
-        message: dict[str, Any] = json.loads(data)
+        while b"\0" not in self._received:
+            ready, _, _ = select.select([self._answers], [], [], _PATIENCE_S)
+            data = os.read(self._answers, 1 << 16) if ready else b""
+            assert data, f"Chromium {'went away' if ready else f'said nothing for {_PATIENCE_S} s'}"
+            self._received += data
+        line, _, self._received = self._received.partition(b"\0")
+        message: dict[str, Any] = json.loads(line)
         self._note(message.get("method", ""), message.get("params", {}))
         return message
 
@@ -121,7 +135,9 @@ class Page:
         elif method == "Log.entryAdded":
             self.problems.append(told["entry"]["text"])
         elif method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self._requested[told["requestId"]] = told["request"]["url"]
+        elif method == "Network.loadingFailed" and told.get("blockedReason"):
+            self._requested.pop(told["requestId"], None)
 
 
 @contextlib.contextmanager
@@ -148,5 +164,6 @@ def chromium() -> Iterator[Page]:
             yield Page(commands, answers)
         finally:
             os.close(commands)
+            os.close(answers)
             process.terminate()
             process.wait()
