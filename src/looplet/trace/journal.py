@@ -235,7 +235,11 @@ class JournalWriter:
 
     def _fail(self, error: OSError | TraceError) -> None:
         self.failure = f"the trace {str(self.path)!r} is incomplete from here on: {error}"
-        if self._strict:  # the run stops here, so there is nothing the journal will lack
+        if self._strict:  # nothing more happens, so nothing is missing
+            self.failure = (
+                f"the run stops here, because its checkpoint in {str(self.path)!r} cannot be written: {error}. "
+                "When it can be, go on with resume="
+            )
             raise TraceError(self.failure) from error
         if self._directory is not None:
             self._directory.mark_incomplete(f"from here on nothing could be written: {error}")

@@ -132,7 +132,9 @@ class Story(Sections):
                 tell(self, event)
         self._never_executed()
         if self._trace.finished is None:
-            self._lines += ["", "ended: not at all (the process was killed, or the run is still going on)"]
+            killed = "the process was killed, or the run is still going on"
+            why = killed if self._trace.incomplete is None else "the trace is incomplete"
+            self._lines += ["", f"ended: not at all ({why})"]
             self._lines += [
                 f"  {self._layout.call(call.tool, call.args)} started, no result" for call in self._running.values()
             ]

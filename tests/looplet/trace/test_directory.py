@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -203,3 +205,37 @@ def test_a_file_in_place_of_the_directory_is_an_error_at_the_start(tmp_path: Pat
     (tmp_path / "t").write_text("")
     with pytest.raises(TraceError, match=r"cannot write a trace to .*Not a directory"):
         write_trace(tmp_path / "t", Script().finish())
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(descriptor: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("looplet.trace.directory.fcntl.flock", refuse)
+    assert load_trace(write_trace(tmp_path / "t", cheese_run())).stop_reason == "done"
+
+
+def test_a_lock_that_fails_otherwise_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, how: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("looplet.trace.directory.fcntl.flock", refuse)
+    with pytest.raises(TraceError, match="cannot write a trace to .*Input/output error"):
+        write_trace(tmp_path / "t", cheese_run())
+
+
+def test_a_schema_of_another_version_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    journal = write_trace(tmp_path / "t", cheese_run()) / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"schema":1', '"schema":2', 1))
+    with pytest.raises(TraceError, match="has schema 2; this looplet reads 1; read it with a newer one"):
+        read_journal(tmp_path / "t")
+
+
+def test_a_journal_with_the_line_ends_of_windows_is_read(tmp_path: Path) -> None:
+    journal = write_trace(tmp_path / "t", cheese_run(), shared=True) / "journal.jsonl"
+    before = read_journal(tmp_path / "t")
+    journal.write_bytes(journal.read_bytes().replace(b"\n", b"\r\n"))  # git may do that to a recording
+    assert read_journal(tmp_path / "t") == before

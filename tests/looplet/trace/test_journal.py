@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.traces import Script, cheese_run, long_run, write_trace, written
 
+from looplet import CheckpointHook, MockLLMBackend, composable_loop
 from looplet.errors import TraceError
 from looplet.events import ModelReplied, RunResumed
 from looplet.messages import RawCall, Reply
@@ -179,3 +180,20 @@ def test_a_write_that_takes_only_a_part_is_gone_on_with(tmp_path: Path, monkeypa
     monkeypatch.setattr("looplet.trace.journal.os.write", lambda descriptor, data: write(descriptor, data[:7]))
     trace = read_journal(write_trace(tmp_path / "t", cheese_run()))
     assert (trace.notice, trace.events) == (None, tuple(written(cheese_run())))
+
+
+def test_a_journal_that_writes_a_run_refuses_another_and_goes_on_with_its_own(tmp_path: Path) -> None:
+    hook = CheckpointHook(tmp_path / "c")
+    run = composable_loop(MockLLMBackend([ToolCall("done", {"answer": "x"})]), task="first", hooks=[hook])
+    events = iter(cheese_run())
+    first, second = composable_loop(MockLLMBackend(["x"]), task="second", hooks=[hook]), run
+    hook.write(next(events))
+    for refused in (first, second):
+        with pytest.raises(
+            TraceError, match=r"this CheckpointHook\(.*\) already belongs to a run; give every run a new"
+        ):
+            next(refused)
+    for event in events:
+        hook.write(event)
+    hook.close()
+    assert read_journal(tmp_path / "c").events == tuple(written(cheese_run()))
