@@ -223,7 +223,7 @@ def test_a_lock_that_fails_otherwise_is_an_error(tmp_path: Path, monkeypatch: py
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("looplet.trace.directory.fcntl.flock", refuse)
-    with pytest.raises(TraceError, match="cannot write a trace to .*Input/output error"):
+    with pytest.raises(TraceError, match=r"cannot write a trace to .*Input/output error"):
         write_trace(tmp_path / "t", cheese_run())
 
 

@@ -184,11 +184,10 @@ def test_a_write_that_takes_only_a_part_is_gone_on_with(tmp_path: Path, monkeypa
 
 def test_a_journal_that_writes_a_run_refuses_another_and_goes_on_with_its_own(tmp_path: Path) -> None:
     hook = CheckpointHook(tmp_path / "c")
-    run = composable_loop(MockLLMBackend([ToolCall("done", {"answer": "x"})]), task="first", hooks=[hook])
     events = iter(cheese_run())
-    first, second = composable_loop(MockLLMBackend(["x"]), task="second", hooks=[hook]), run
     hook.write(next(events))
-    for refused in (first, second):
+    for _ in range(2):
+        refused = composable_loop(MockLLMBackend(["x"]), task="another", tools=[], hooks=[hook])
         with pytest.raises(
             TraceError, match=r"this CheckpointHook\(.*\) already belongs to a run; give every run a new"
         ):
