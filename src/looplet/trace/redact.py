@@ -41,7 +41,9 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _BEARER = ("bearer", r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}")  # in any case: looked for in lower case
 _EMAIL = ("@", r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_ESCAPED_LITERAL = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)+"', re.DOTALL)
+# What stands between two quotes and has JSON escapes in it; the first or last quote may have been cut off.
+_ESCAPED = re.compile(r'(?:\A|(?<="))[^"\\]*(?:\\.[^"\\]*)+(?="|\\?\Z)', re.DOTALL)
+_HALF_AN_ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{0,3}\Z")
 _NESTING = 4  # JSON in JSON in JSON
 
 
@@ -122,17 +124,19 @@ class Redaction:
 
     def _text(self, text: str, nesting: int) -> str:
         clean = self._call(text)
-        if nesting and "\\" in clean and '"' in clean:
-            clean = _ESCAPED_LITERAL.sub(lambda match: self._literal(match[0], nesting - 1), clean)
+        if nesting and "\\" in clean:
+            clean = _ESCAPED.sub(lambda match: self._escaped(match[0], nesting - 1), clean)
         return clean
 
-    def _literal(self, literal: str, nesting: int) -> str:
+    def _escaped(self, text: str, nesting: int) -> str:
+        """The inside of a JSON string. What is none (`C:\\dir`) hides nothing, as nobody will decode it."""
+        whole = _HALF_AN_ESCAPE.sub("", text)
         try:
-            value = json.loads(literal, strict=False)
+            value = json.loads(f'"{whole}"', strict=False)
         except ValueError:
-            return literal
+            return text
         clean = self._text(value, nesting)
-        return literal if clean == value else json.dumps(clean, ensure_ascii=False)
+        return text if clean == value else json.dumps(clean, ensure_ascii=False)[1:-1] + text[len(whole) :]
 
     def _call(self, text: str) -> str:
         """A redaction that fails must not let the text through."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.secrets import KEYS, escaped
 from tests.support.traces import Script, json_values, write_trace
 
 from looplet.errors import TraceError
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
 
     from looplet.events import Event
 
-# Assembled, so that no scanner takes this file for a leak.
-KEYS = {
-    "openai": "sk-" + "proj-abcDEF1234567890abcDEF12",
-    "anthropic": "sk-" + "ant-api03-abcDEF1234567890_abc-DEF",
-    "google": "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
-    "github": "ghp_" + "abcdefghijklmnopqrstuvwxyz0123456789",
-    "github-fine": "github_pat_" + "11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz",
-    "aws": "AKIA" + "IOSFODNN7EXAMPLE",
-    "stripe": "sk_live_" + "abcdefghijklmnop1234",
-    "groq": "gsk_" + "abcdefghijklmnopqrstuvwxyz0123",
-    "slack": "xoxb-" + "123456789012-abcdefghij",
-    "jwt": "eyJ" + "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-DEF_123",
-    "bearer": "Bearer abcdefgh12345678",
-    "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc+/=\nZZZZ\n-----END RSA PRIVATE KEY-----",
-}
 SECRET = KEYS["openai"]
 
 
@@ -83,6 +69,30 @@ def test_a_secret_that_json_escapes_is_found(nesting: int) -> None:
     clean = Redaction(hide_password).text(f"he said: {text}!")
     assert "[pw]" in clean
     assert "zq" not in clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"key": "%s"}',
+        'half a reply: {"key": "%s',
+        '%s", "the": "rest"}',
+        '5" disks hold {"key": "%s"} and "\\d" is no JSON',
+        '{"key": "%s\\u00',
+        '{"key": "%s\\',
+        "%s",
+    ],
+)
+def test_a_secret_behind_escapes_is_found_in_half_a_document_too(text: str) -> None:
+    clean = Redaction(Redactor()).text(text % escaped(SECRET))
+    assert REDACTED in clean
+    assert SECRET[4:] not in clean
+    assert clean.replace(REDACTED, escaped(SECRET)) == text % escaped(SECRET)
+
+
+def test_backslashes_that_hide_nothing_stay_as_they_are() -> None:
+    for text in (r"C:\new\table", r'say "\alpha" and \beta', "\\", '"\\"', r'{"a": "\u00e4\n"}', "\\u12"):
+        assert Redaction(Redactor()).text(text) == text
 
 
 def test_raw_arguments_stay_json_and_untouched_ones_stay_as_written() -> None:
