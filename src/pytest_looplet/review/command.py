@@ -141,7 +141,7 @@ def _interactive(review: Review) -> int:
     if not review.entries:
         print("nothing is pending")
         return 0
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _is_terminal():
         return _fail("this is not a terminal; use --list to see what is pending, --accept PATTERN to accept it")
     try:
         from pytest_looplet.review.ui.app import ReviewApp  # 0.3 s, and an extra of its own
@@ -152,6 +152,10 @@ def _interactive(review: Review) -> int:
     ReviewApp(review).run()
     print(review.summary())
     return 1 if review.left() else 0
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _fail(message: str) -> int:

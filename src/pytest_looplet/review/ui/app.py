@@ -82,7 +82,7 @@ class ReviewApp(App[None]):
     def show_status(self) -> None:
         left = len(self.review.left())
         place = f"{self.index + 1} of {len(self.review.entries)}"
-        done = "" if left else " · everything is decided, q quits"
+        done = "" if left else " · all decided, q quits"
         self.query_one("#status", Static).update(f" looplet review · {place} · {self.review.summary()}{done}")
 
     def on_entry_list_chosen(self, event: EntryList.Chosen) -> None:

@@ -11,6 +11,7 @@ from textual.widgets import Button, Static
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.events import Key
 
 KEYS = """\
 j k  ↓ ↑        next, previous entry
@@ -31,6 +32,7 @@ q               quit; what was decided is done already
 class Question(ModalScreen[bool]):
     """A yes or a no. Enter alone says nothing, so that nobody agrees by accident."""
 
+    AUTO_FOCUS = ""  # no button has the focus, else Enter would press it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
         Binding("n,escape,q", "answer(False)", "No"),
@@ -47,9 +49,6 @@ class Question(ModalScreen[bool]):
                 yield Button("[y] yes", id="yes", compact=True)
                 yield Button("[n] no", id="no", compact=True)
 
-    def on_mount(self) -> None:
-        self.set_focus(None)
-
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")
 
@@ -64,7 +63,8 @@ class Help(ModalScreen[None]):
         with Vertical(classes="dialog"):
             yield Static(KEYS, markup=False)
 
-    def on_key(self) -> None:
+    def on_key(self, event: Key) -> None:
+        event.prevent_default().stop()  # else the screen below acts on it, too
         self.dismiss()
 
     def on_click(self) -> None:

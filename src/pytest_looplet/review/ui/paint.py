@@ -63,7 +63,7 @@ def paragraph(text: str, style: str, width: int, first: str = "") -> Iterator[Pa
 def _title(row: Title, width: int) -> Iterator[Painted]:
     style = f"title-{_SIGNS[row.sign]}"
     for text in _words(row.text, max(width - 4, _NARROWEST)):
-        yield Painted(((f" {row.sign or ' '} ", style), (text, style)), fill=style, title=row)
+        yield Painted(((f"  {row.sign or ' '} ", style), (text, style)), fill=style, title=row)
         row = row._replace(sign="")
 
 

@@ -105,7 +105,8 @@ class DiffPane(Lines):
         self.opened: set[int] = set()
         self.beside: bool | None = None  # None: by the width
         self.lines: list[Painted] = []
-        self.change = -1  # index of the title that n and p are at
+        self.changes: list[int] = []  # where in `lines` the changed parts begin
+        self.change = -1  # which of them n and p are at
 
     def show(self, entry: Entry) -> None:
         """Begin at the top unless it is the entry that is shown already."""
@@ -123,6 +124,7 @@ class DiffPane(Lines):
             *_head(self.entry, width),
             *paint(self.entry.rows, width, opened=self.opened, beside=beside),
         ]
+        self.changes = [place for place, line in enumerate(self.lines) if line.title and line.title.sign]
         self.virtual_size = Size(width, len(self.lines))
         self.refresh()
 
@@ -134,16 +136,16 @@ class DiffPane(Lines):
         if place >= len(self.lines):
             return Strip.blank(self.size.width, self.rich_style)
         line = self.lines[place]
-        if self.change >= 0 and place == self._changes()[self.change]:
-            return self.strip([("▶", "current"), *((text, "current") for text, _ in line.spans)], "current")
+        if self.change >= 0 and place == self.changes[self.change]:
+            text = "".join(text for text, _ in line.spans)
+            return self.strip([(f"▶{text[1:]}", "current")], "current")
         return self.strip(line.spans, line.fill)
 
     def go_to_change(self, by: int) -> None:
         """The next changed part, or the one before. It stays marked where the text is too short to scroll."""
-        changes = self._changes()
-        if changes:
-            self.change = min(max(self.change + by, 0), len(changes) - 1)
-            self.scroll_to(y=changes[self.change], animate=False, force=True)
+        if self.changes:
+            self.change = min(max(self.change + by, 0), len(self.changes) - 1)
+            self.scroll_to(y=self.changes[self.change], animate=False, force=True)
             self.refresh()
 
     def toggle_folds(self) -> None:
@@ -162,9 +164,6 @@ class DiffPane(Lines):
         if fold is not None:
             self.opened ^= {id(fold)}
             self.repaint()
-
-    def _changes(self) -> list[int]:
-        return [place for place, line in enumerate(self.lines) if line.title and line.title.sign]
 
 
 def _head(entry: Entry, width: int) -> Iterator[Painted]:
