@@ -56,7 +56,7 @@ def _run(arguments: list[str]) -> int:
             return _fail(f"`looplet {name}` comes with the pytest plugin: install {_ELSEWHERE[name]}")
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.command is None:
+    if options.command in (None, *_ELSEWHERE):
         parser.print_help()
         return 2
     try:
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
     )
     cli_diff.add_arguments(diff)
+    commands.add_parser("review", help="decide about changed snapshots and stale recordings", add_help=False)
     return parser
 
 
