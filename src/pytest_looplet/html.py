@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from looplet._pretty import visible
@@ -28,18 +29,9 @@ _WORST_FIRST = ("error", "fail", "pass", "skip")
 
 def render(report: dict[str, Any], root: Path) -> str:
     """The page of `report`. Traces are read below `root`."""
-    environment = Environment(
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"ms": _milliseconds, "seconds": _seconds, "score": _score, "model": _model}
     script = _file("report.js")
     names = {row["eval"]: _short(row["eval"], report["evals"]) for row in report["evals"]}
-    source = "\n".join(line.lstrip() for line in _file("report.html").splitlines())  # 8 % of a page otherwise
-    return environment.from_string(source).render(
+    return _template().render(
         report=report,
         outcomes=OUTCOMES,
         names=names,
@@ -49,6 +41,20 @@ def render(report: dict[str, Any], root: Path) -> str:
         script=Markup(script),  # noqa: S704  # our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"ms": _milliseconds, "seconds": _seconds, "score": _score, "model": _model}
+    source = "\n".join(line.lstrip() for line in _file("report.html").splitlines())  # 8 % of a page otherwise
+    return environment.from_string(source)
 
 
 def _file(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,17 @@ PLANTED = {
     "slack": "xoxb-2389472389-Kq7Lw2ZxV9mT4",
     "pem": "-----BEGIN PRIVATE KEY-----\n" + "\n".join(_PEM_LINES) + "\n-----END PRIVATE KEY-----",
 }
+OF_AN_EVAL = (
+    "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIQDq3VxKzL5mTnRw\noUQDQgAEy8WpZ4vN6kFj\n-----END EC PRIVATE KEY-----"
+)
 _WINDOW = 10  # no ten characters of a secret in a row
-_HARMLESS = ("Bearer ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----")
+_HARMLESS = re.compile("Bearer |-----[A-Z ]+-----")
 
 
 def windows() -> set[str]:
     found = set()
-    for secret in PLANTED.values():
-        for word in _HARMLESS:
-            secret = secret.replace(word, "")
-        for line in secret.split("\n"):
+    for secret in (*PLANTED.values(), OF_AN_EVAL):
+        for line in _HARMLESS.sub("", secret).split("\n"):
             found |= {line[at : at + _WINDOW] for at in range(len(line) - _WINDOW + 1)}
     return found
 
@@ -43,6 +45,7 @@ AGENT = f"""
     from looplet import ToolCall, ToolResult, MockLLMBackend, composable_loop, tool
 
     PLANTED = {PLANTED!r}
+    OF_AN_EVAL = {OF_AN_EVAL!r}  # no run knows it
     ALL = "\\n".join(PLANTED.values())
     ESCAPED = json.dumps(json.dumps(PLANTED))
     WORDS = [secret for secret in PLANTED.values() if len(secret.split()) == 1]
@@ -99,7 +102,7 @@ AGENT = f"""
 
 EVALS = """
     import pytest
-    from shop import ALL, ESCAPED, PLANTED, SCRIPT, agent, broken, foreign
+    from shop import ALL, ESCAPED, OF_AN_EVAL, PLANTED, SCRIPT, agent, broken, foreign
 
     CASES = [{"id": "leaky", "task": f"Say {ALL}", "script": SCRIPT}]
     pytestmark = pytest.mark.looplet(agent=agent, cases=CASES)
@@ -137,6 +140,9 @@ EVALS = """
             raise ValueError(run.output["text"])
         except ValueError as error:
             raise RuntimeError(repr(run.output)) from error
+
+    def eval_with_a_key_of_its_own(run):
+        raise ValueError(OF_AN_EVAL)
 
     def eval_label(run):
         return {"label": "incorrect", "reason": run.output["text"], run.output["text"]: 1}

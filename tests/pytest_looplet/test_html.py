@@ -7,15 +7,19 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support import hostile
 from tests.support.plugin_files import executions, write_suite
 from tests.support.traces import cheese_run, long_run, write_trace
 
+from looplet._pretty import visible
 from looplet.evals.report import build_report
 from pytest_looplet.html import render
 from pytest_looplet.page_runs import loops_of, run_chars
@@ -187,6 +191,21 @@ def test_what_models_write_is_text(pytester: pytest.Pytester, workers: tuple[str
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2028\u2066-\u2069]", page)
     for case in ("hostile", "broken", "foreign", "twice"):
         assert f'id="run-{case}-' in page
+
+
+@given(st.text())
+def test_no_text_changes_what_the_page_is_made_of(text: str) -> None:
+    def page(text: str) -> str:
+        return page_of(
+            an_item(
+                message=f"x{text}", reason=f"x{text}", label=f"x{text}", metrics={f"x{text}": 1.0}, stale=f"x{text}"
+            ),
+            an_item("b", outcome="fail", case=f"x{text}", error=f"x{text}", text=f"x{text}", model=f"x{text}"),
+        )
+
+    made = page(text)
+    assert parsed(made).count == parsed(page("y")).count
+    assert visible(text, keep="\n\t") in unescape(made)
 
 
 def test_the_page_may_run_its_own_script_only_and_fetch_nothing() -> None:

@@ -6,12 +6,11 @@ import contextvars
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.plugin_files import write_suite
 
 from pytest_looplet.output import Output, belonging_to, separated
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def _run(output: Output, name: str, turn: threading.Barrier) -> None:
@@ -50,3 +49,54 @@ def test_a_thread_with_the_context_of_a_run_belongs_to_it() -> None:
         sys.stdout.writelines(["a", "b"])
         sys.stdout.flush()
     assert output.stdout.getvalue() == "inner\nab"
+
+
+CHATTY = """
+    import subprocess, sys
+    from looplet import MockLLMBackend, ToolCall, composable_loop
+
+    def agent(task, llm):
+        print("printed")
+        subprocess.run([sys.executable, "-c", "print('from a subprocess with sk-Zq8vLw3nRt6yUx1mKp5s')"])
+        return composable_loop(llm=llm, task=task, tools=[])
+"""
+
+QUIET = """
+    import pytest
+    from looplet import ToolCall
+    from shop import agent
+
+    CASE = {"task": "x", "script": [ToolCall("done", {"answer": "y"})]}
+
+    @pytest.mark.looplet(agent=agent, cases=[CASE])
+    def eval_it(run):
+        assert run.output == "y"
+"""
+
+
+@pytest.mark.parametrize("capture", ["fd", "sys"])
+def test_what_a_subprocess_of_an_agent_writes_is_shown_without_secrets(pytester: pytest.Pytester, capture: str) -> None:
+    """It belongs to no run that we could name. pytest's `sys` capture does not see it, so there it stays as it is."""
+    write_suite(pytester, QUIET, shop=CHATTY)
+    result = pytester.runpytest_subprocess(f"--capture={capture}")
+    assert result.ret == 0
+    secret = "[redacted]" if capture == "fd" else "sk-Zq8vLw3nRt6yUx1mKp5s"
+    assert f"from a subprocess with {secret}" in result.stdout.str()
+    assert "printed" not in result.stdout.str()
+
+
+def test_output_that_was_asked_for_as_it_comes_is_left_alone(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, QUIET, shop=CHATTY)
+    result = pytester.runpytest_subprocess("-s")
+    assert "from a subprocess with sk-Zq8vLw3nRt6yUx1mKp5s" in result.stdout.str()
+
+
+def test_progress_reaches_the_terminal_although_output_is_caught(pytester: pytest.Pytester) -> None:
+    """A plugin says that the terminal is one."""
+    conftest = """
+        def pytest_sessionstart(session):
+            reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+            reporter.isatty = type(reporter.isatty)(True)
+    """
+    write_suite(pytester, QUIET, shop=CHATTY, conftest=conftest)
+    assert "looplet: 1/1 runs" in pytester.runpytest_subprocess().stdout.str()
