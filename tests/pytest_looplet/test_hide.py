@@ -219,6 +219,15 @@ def test_the_planted_secrets_would_be_seen(pytester: pytest.Pytester) -> None:
     assert leaked(Path("j.xml").read_text(encoding="utf-8"))
 
 
+def test_a_traceback_with_a_secret_is_still_one(pytester: pytest.Pytester) -> None:
+    """Texts are replaced in it: it is not flattened, so that pytest finds the message for its short summary."""
+    write_suite(pytester, EVALS, shop=AGENT)
+    shown = pytester.runpytest_subprocess("--color=yes", "-k", "own or equal").stdout.str()
+    assert re.search(r"eval_with_a_key_of_its_own.*\[leaky\].* - ValueError: \[redac", shown)
+    assert "\x1b[31mE       ValueError: [redacted]" in shown
+    assert re.search(r"eval_equal.*\[leaky\].* - AssertionError", shown)
+
+
 @pytest.mark.parametrize("secret", PLANTED.values(), ids=PLANTED)
 def test_no_part_of_a_known_secret_stays(secret: str) -> None:
     hide = Secrets([{"answer": [f"it is {secret}."]}])
