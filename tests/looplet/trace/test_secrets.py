@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.clients import connected
 from tests.support.drive import run_async, run_sync
+from tests.support.fake_openai import FakeOpenAI, Stream, as_json, as_stream, chunk, completion, events
 from tests.support.secrets import KEYS, escaped, hits_in
 
 from looplet import (
@@ -23,6 +25,7 @@ from looplet import (
     load_trace,
     replay_loop,
 )
+from looplet.backends import OpenAIBackend
 from looplet.cli import main
 from looplet.errors import MalformedReply, ServerError, ToolValidationError
 from looplet.messages import RawCall, ToolSchema
@@ -191,6 +194,39 @@ def test_no_secret_of_any_kind_reaches_the_directory(
     (tmp_path / "shown").mkdir()
     (tmp_path / "shown" / "output").write_text(capsys.readouterr().out)
     assert hits_in(tmp_path / "shown", secret) == []
+
+
+def char_by_char(secret: str) -> list[Any]:
+    """What a server streams: reasoning, text and arguments, a character of the secret at a time."""
+    arguments = [*'{"note": "', *escaped(secret), *'"}']
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "text", "arguments": ""}}
+    deltas: list[dict[str, Any]] = [{"reasoning_content": char} for char in secret]
+    deltas += [{"content": char} for char in f"I use {secret} now"]
+    deltas.append({"tool_calls": [call]})
+    deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": char}}]} for char in arguments]
+    whole = Stream(events(*map(chunk, deltas), chunk({}, "tool_calls"), "[DONE]"))
+    cut = Stream(events(*map(chunk, deltas[: len(secret) + len(secret) + 8])), cut=True)
+    refused = as_json({"error": {"message": f"Incorrect API key provided: {secret}", "type": "server_error"}}, 500)
+    return [refused, cut, whole, as_stream(completion({"content": f"done with {secret}"}))]
+
+
+@pytest.mark.parametrize("way", ["sdk", "http"])
+@pytest.mark.parametrize("kind", ["openai", "jwt", "pem"])
+def test_a_secret_that_a_server_streams_in_single_characters_is_found(tmp_path: Path, kind: str, way: str) -> None:
+    secret = KEYS[kind]
+    with FakeOpenAI(*char_by_char(secret)) as server, connected(OpenAIBackend, server, way) as backend:
+        backend.no_sleep = True  # type: ignore[attr-defined]  # its failures need not be waited for
+        result = run_sync(
+            backend,
+            task="log in",
+            tools=tools("nothing"),
+            hooks=[ProvenanceSink(tmp_path / "t", redact=True)],
+            config=LoopConfig(stream=True, retries=5),
+        )
+    assert result.output == f"done with {secret}"
+    assert hits_in(tmp_path / "t", secret) == []
+    failures = [type(event).__name__ for event in read_journal(tmp_path / "t").exchanges]
+    assert failures == ["ModelFailed", "ModelFailed", "ModelReplied", "ModelReplied"]
 
 
 def test_the_same_run_unredacted_shows_the_secret_everywhere(tmp_path: Path) -> None:
