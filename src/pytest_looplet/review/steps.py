@@ -8,14 +8,14 @@ so are long stretches of equal lines in parts that are not.
 from __future__ import annotations
 
 import re
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from looplet._pretty import shorten, visible
 from looplet.trace.align import align
 from looplet.trace.diff import step_cost
 from looplet.trace.outline import Outline, Section, StepPart, read_outlines
-from pytest_looplet.review.lines import Line, Pair, pairs
+from pytest_looplet.review.lines import Pair, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ _ASKED = re.compile(r"\[(?:reply|request) \d")
 _NUMBERED = re.compile(r"^(\[(?:reply|step|request)|output: the result of step) \d+")
 _CONTEXT = 2  # equal lines shown before and after a change
 _FOLDED_AT_LEAST = 3  # a fold of fewer lines would take as much room as the lines
+_MOST_CHANGED = 300  # changed lines in a row that are shown at first
 _TOOL_CHARS = 40
 
 
@@ -65,7 +66,7 @@ def compare(before: str, after: str) -> list[Row]:
             if not title.sign:
                 equal.append([title, *found])
                 continue
-            rows += [*_equal_parts(equal), title, *_with_context(found)]
+            rows += [*_equal_parts(equal), title, *_without_excess(_with_context(found))]
             equal = []
     return [*rows, *_equal_parts(equal)]
 
@@ -168,7 +169,7 @@ def _with_context(found: Sequence[Pair]) -> Iterator[Row]:
     shown: set[int] = set()
     heading: int | None = None
     for index, pair in enumerate(found):
-        if pair.same and pair.after and is_heading(pair.after.text):
+        if pair.same and pair.after and is_heading(pair.after):
             heading = index
         if not pair.same:
             shown |= {index, *_near(found, index, -1), *_near(found, index, 1)}
@@ -187,7 +188,7 @@ def _with_context(found: Sequence[Pair]) -> Iterator[Row]:
 def _near(found: Sequence[Pair], index: int, towards: int) -> Iterator[int]:
     """The equal lines next to a change, up to the end of its paragraph."""
     for place in range(index + towards, index + towards * (_CONTEXT + 1), towards):
-        if not 0 <= place < len(found) or not found[place].same or found[place].after == Line(""):
+        if not 0 <= place < len(found) or not found[place].same or not found[place].after:
             return
         yield place
 
@@ -196,3 +197,13 @@ def _folded(hidden: list[Pair]) -> Sequence[Row]:
     if len(hidden) < _FOLDED_AT_LEAST:
         return hidden
     return [Fold(f"{len(hidden)} lines unchanged", tuple(hidden))]
+
+
+def _without_excess(rows: Iterator[Row]) -> Iterator[Row]:
+    """Fold what comes after the first few hundred changed lines in a row, and say how many they are."""
+    for changed, group in groupby(rows, key=lambda row: isinstance(row, Pair) and not row.same):
+        found = list(group)
+        yield from found[:_MOST_CHANGED] if changed else found
+        if changed and len(found) > _MOST_CHANGED:
+            rest = found[_MOST_CHANGED:]
+            yield Fold(f"{len(rest):,} more lines changed", tuple(rest))

@@ -181,3 +181,10 @@ def test_lists_and_decisions_load_neither_pytest_nor_the_interface(project: Proj
         "print(sorted({'pytest', 'textual', 'rich', 'syrupy'} & set(sys.modules)))"
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_help_of_looplet_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    told = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["review", "decide about changed snapshots and stale recordings"] in told

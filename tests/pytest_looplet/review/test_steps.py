@@ -48,7 +48,7 @@ def shown(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         if isinstance(row, Pair):
             sides = [(" ", row.after)] if row.same else [("-", row.before), ("+", row.after)]
-            lines += [f"{sign}{line.text}" for sign, line in sides if line]
+            lines += [f"{sign}{line}" for sign, line in sides if line is not None]
     return lines
 
 
@@ -90,6 +90,14 @@ def test_equal_lines_far_from_a_change_are_folded_and_the_heading_stays(project:
     assert outline(rows)[:2] == ["~start", "4 lines unchanged"]
     assert "28 lines unchanged" in outline(rows)
     assert shown(rows)[:5] == [" [system]", "   rule 28", "   rule 29", "-  be brief", "+  be polite"]
+
+
+def test_thousands_of_changed_lines_are_counted_and_shown_when_asked_for() -> None:
+    before, after = ("looplet trace\n\n[user]\n" + "\n".join([f"  {word}"] * 5_000) for word in ("old", "new"))
+    rows = compare(before, after)
+    assert outline(rows) == ["~start", "4,700 more lines changed"]
+    assert len(shown(rows)) == 2 + 2 * 300
+    assert len(shown(unfolded(rows))) == 2 + 2 * 5_000
 
 
 def test_a_new_text_is_added_from_start_to_end(project: Project) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
 
-from pytest_looplet.review.lines import Line, Pair
+from pytest_looplet.review.lines import Pair, Spans
 from pytest_looplet.review.steps import Fold, Row, Title, is_heading
 
 if TYPE_CHECKING:
@@ -75,55 +75,57 @@ def _fold(row: Fold, width: int, *, opened: Container[int], beside: bool) -> Ite
 
 
 def _plain(pair: Pair, width: int) -> Iterator[Painted]:
-    line = pair.after or Line("")
-    style = "heading" if is_heading(line.text) else "same"
-    for spans in _wrapped(line, width - _GUTTER, style, style):
+    line = pair.after or ""
+    style = "heading" if is_heading(line) else "same"
+    for spans in _wrapped(line, width - _GUTTER, style):
         yield Painted(((" " * _GUTTER, style), *spans))
 
 
 def _below(changed: Sequence[Pair], width: int) -> Iterator[Painted]:
-    sides = [(pair.before, "-", "removed") for pair in changed], [(pair.after, "+", "added") for pair in changed]
-    for line, sign, style in (*sides[0], *sides[1]):
-        if line is not None:
-            for number, spans in enumerate(_wrapped(line, width - _GUTTER, style, f"{style}-word")):
-                yield Painted(((f"{sign if number == 0 else ' '} ", style), *spans), fill=style)
+    marked = [(pair, *pair.marks()) for pair in changed]
+    removed = [(pair.before, old, "-", "removed") for pair, old, _ in marked]
+    added = [(pair.after, new, "+", "added") for pair, _, new in marked]
+    for line, spans, sign, style in (*removed, *added):
+        for number, pieces in enumerate(_wrapped(line, width - _GUTTER, style, spans) if line is not None else ()):
+            yield Painted(((f"{sign if number == 0 else ' '} ", style), *pieces), fill=style)
 
 
 def _beside(pair: Pair, width: int) -> Iterator[Painted]:
     half = (width - 1) // 2
-    left, right = _side(pair.before, "-", "removed", half), _side(pair.after, "+", "added", width - 1 - half)
-    for number in range(max(len(left), len(right))):
+    rooms = half, width - 1 - half
+    old, new = pair.marks()
+    sides = _side(pair.before, old, "-", "removed", rooms[0]), _side(pair.after, new, "+", "added", rooms[1])
+    for number in range(max(map(len, sides))):
         one, two = (
             side[number] if number < len(side) else ((" " * room, "same"),)
-            for side, room in ((left, half), (right, width - 1 - half))
+            for side, room in zip(sides, rooms, strict=True)
         )
         yield Painted((*one, ("│", "fold"), *two))
 
 
-def _side(line: Line | None, sign: str, style: str, width: int) -> list[tuple[Span, ...]]:
+def _side(line: str | None, marked: Spans, sign: str, style: str, width: int) -> list[tuple[Span, ...]]:
     if line is None:
         return []
     found = []
-    for number, spans in enumerate(_wrapped(line, width - _GUTTER, style, f"{style}-word")):
+    for number, spans in enumerate(_wrapped(line, width - _GUTTER, style, marked)):
         used = sum(cell_len(text) for text, _ in spans)
         rest = " " * max(0, width - _GUTTER - used)
         found.append(((f"{sign if number == 0 else ' '} ", style), *spans, (rest, style)))
     return found
 
 
-def _wrapped(line: Line, width: int, style: str, marked: str) -> Iterator[tuple[Span, ...]]:
+def _wrapped(text: str, width: int, style: str, marked: Spans = ()) -> Iterator[tuple[Span, ...]]:
     """The line in pieces that fit; a piece that goes on keeps the indentation."""
     width = max(width, _NARROWEST)
-    text = line.text
     if len(text) <= width and (text.isascii() or cell_len(text) <= width):
-        yield _spans(line, 0, len(text), style, marked)
+        yield _spans(text, 0, len(text), style, marked)
         return
     indent = min(len(text) - len(text.lstrip(" ")), _DEEPEST_INDENT, width - _NARROWEST)
     start, room = 0, width
     while start < len(text) or start == 0:
         stop = _fitting(text, start, room)
         before: tuple[Span, ...] = ((" " * indent, style),) if start and indent else ()
-        yield (*before, *_spans(line, start, stop, style, marked))
+        yield (*before, *_spans(text, start, stop, style, marked))
         start, room = stop, width - indent
 
 
@@ -141,18 +143,17 @@ def _fitting(text: str, start: int, room: int) -> int:
     return space + 1 if space >= 0 else max(stop, start + 1)
 
 
-def _spans(line: Line, start: int, stop: int, style: str, marked: str) -> tuple[Span, ...]:
+def _spans(text: str, start: int, stop: int, style: str, marked: Spans) -> tuple[Span, ...]:
     spans: list[Span] = []
     place = start
-    for begin, end in line.marked:
+    for begin, end in marked:
         begin, end = max(begin, place), min(end, stop)
-        if begin >= end:
-            continue
-        spans += [(line.text[place:begin], style), (line.text[begin:end], marked)]
-        place = end
-    spans.append((line.text[place:stop], style))
-    return tuple((text, name) for text, name in spans if text)
+        if begin < end:
+            spans += [(text[place:begin], style), (text[begin:end], f"{style}-word")]
+            place = end
+    spans.append((text[place:stop], style))
+    return tuple((piece, name) for piece, name in spans if piece)
 
 
 def _words(text: str, width: int) -> list[str]:
-    return ["".join(piece for piece, _ in spans) for spans in _wrapped(Line(text), width, "", "")] or [""]
+    return ["".join(piece for piece, _ in spans) for spans in _wrapped(text, width, "")] or [""]
