@@ -17,12 +17,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.resuming import Scripted, double, fail, newest, square
+
 from looplet import (
     CheckpointHook,
     Compact,
     Deny,
     LoopConfig,
-    MockLLMBackend,
     Prompt,
     ProvenanceSink,
     Reply,
@@ -53,24 +54,6 @@ SCRIPT: list[Any] = [
 
 
 @tool(idempotent=True)
-def double(n: int) -> int:
-    """Double."""
-    return 2 * n
-
-
-@tool(idempotent=True, concurrent_safe=True)
-def square(n: int) -> int:
-    """Square."""
-    return n * n
-
-
-@tool(idempotent=True)
-def fail(n: int) -> int:
-    """Fail."""
-    raise ValueError(f"no {n}")
-
-
-@tool(idempotent=True)
 def export() -> list[str]:
     """More than a line of a journal holds."""
     return [f"row {number}" for number in range(10_000)]
@@ -92,32 +75,12 @@ class Rules:
         return Deny("not this one") if tool_call.tool == "forbidden" else None
 
 
-def newest(messages: Any) -> Any:
-    """The task and the last turn."""
-    last = max(index for index, message in enumerate(messages) if message.role == "assistant")
-    return [messages[0], *messages[last:]]
-
-
-class Scripted:
-    """Answers by how many requests the whole run has made, in whichever process."""
-
-    name = "scripted"
-    no_sleep = True
-    capabilities = MockLLMBackend([]).capabilities
-
-    def __init__(self, asked: int = 0) -> None:
-        self._mock = MockLLMBackend(SCRIPT[asked:])
-
-    def chat(self, prompt: Prompt) -> Reply:
-        return self._mock.chat(prompt)
-
-
 CONFIG = LoopConfig(max_steps=12)
 
 
 def agent(*journals: object, asked: int = 0, resume: Path | None = None) -> Run:
     return composable_loop(
-        Scripted(asked),
+        Scripted(SCRIPT, asked),
         task={"goal": "compute"},
         tools=[double, square, fail, export, forbidden],
         hooks=[Rules(), *journals],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support import killed_runs
 from tests.support.killed_runs import agent, journal_of, told
+from tests.support.resuming import without_process
 
 from looplet import RunResult, load_trace, replay_loop
 from looplet.cli import main
@@ -99,11 +100,6 @@ def readable(killed: list[Killed]) -> Iterator[tuple[Killed, Trace]]:
     for each in killed:
         if is_begun(each.dir):
             yield each, read_journal(each.dir)
-
-
-def without_process(result: RunResult) -> RunResult:
-    steps = tuple(step.replace(tool_result=step.tool_result.replace(duration_ms=0.0)) for step in result.steps)
-    return result.replace(duration=0.0, trace_dir=None, steps=steps)
 
 
 def test_the_kills_are_many_and_hit_every_kind_of_event(killed: list[Killed], whole: dict[str, Path]) -> None:
