@@ -311,6 +311,15 @@ def test_sixty_columns_are_enough(project: Project) -> None:
     drive(project, script, (60, 24))
 
 
+def test_a_long_name_is_cut_where_the_list_ends(project: Project) -> None:
+    project.snapshot("x" * 60, "old\n", "new\n")
+
+    async def script(screen: Screen) -> None:
+        assert screen.list[0] == f"   eval_refund[{'x' * 16}…"
+
+    drive(project, script)
+
+
 def test_question_mark_shows_the_keys_and_any_key_closes_them(project: Project) -> None:
     three(project)
 

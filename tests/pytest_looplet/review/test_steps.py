@@ -96,8 +96,8 @@ def test_thousands_of_changed_lines_are_counted_and_shown_when_asked_for() -> No
     before, after = ("looplet trace\n\n[user]\n" + "\n".join([f"  {word}"] * 5_000) for word in ("old", "new"))
     rows = compare(before, after)
     assert outline(rows) == ["~start", "4,700 more lines changed"]
-    assert len(shown(rows)) == 2 + 2 * 300
-    assert len(shown(unfolded(rows))) == 2 + 2 * 5_000
+    assert len(shown(rows)) == 1 + 2 * 300
+    assert len(shown(unfolded(rows))) == 1 + 2 * 5_000
 
 
 def test_a_new_text_is_added_from_start_to_end(project: Project) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -79,9 +79,9 @@ class EntryList(Lines):
         text = f" {mark} {name}" if line == 0 else f"   {entry.kind} · {file or entry.target}"
         style = "refused" if mark == "!" else "entry"
         current = "current" if index == self.index else ""
-        return self.strip(
-            [(set_cell_size(text, self.size.width), current or (style if line == 0 else "detail"))], current
-        )
+        if cell_len(text) > self.size.width:
+            text = f"{set_cell_size(text, self.size.width - 1)}…"
+        return self.strip([(text, current or (style if line == 0 else "detail"))], current)
 
     def on_click(self, event: Click) -> None:
         index = (event.y + int(self.scroll_offset.y)) // _LINES_AN_ENTRY
