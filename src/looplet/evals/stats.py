@@ -1,28 +1,30 @@
 """The statistics of trials and baselines: rates, intervals, and what a difference is worth. Standard library only.
 
-Everything random is drawn from a generator with a fixed seed over sorted values, so that the same scores give the same
-figures whoever computed them and in whatever order they came.
+Whatever is drawn at random is drawn with a fixed seed from sorted values, and sums are exact, so that the same scores
+give the same figures whoever computed them and in whatever order they came.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 from looplet._record import Record
+from looplet.evals._beta import beta_quantile, t_quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 Verdict = Literal["pass", "fail", "undecided"]
 
 CONFIDENCE = 0.95
 _SEED = 20_240_617
-_RESAMPLES = 4_000
+_RESAMPLES = 2_000
 _FLIPS = 10_000
 _EXACT_UP_TO = 13  # differences: 2**13 sign patterns are fewer than _FLIPS
-_CHUNK = 8  # differences whose sign patterns are added up in advance
+_CHUNK = 8  # differences whose sign patterns are added up in advance: one byte of a pattern
 
 
 class Interval(Record):
@@ -54,62 +56,73 @@ def pass_hat_k(trials: int, passed: int, k: int) -> float:
 def binomial_interval(trials: int, passed: int, confidence: float = CONFIDENCE) -> Interval:
     """The exact interval of a rate: C. J. Clopper and E. S. Pearson, Biometrika 26, 1934."""
     _check_trials(trials, passed, 1)
-    tail = (1 - confidence) / 2
-    low = 0.0 if passed == 0 else _root(lambda rate: tail - (1 - _binomial_cdf(passed - 1, trials, rate)))
-    high = 1.0 if passed == trials else _root(lambda rate: _binomial_cdf(passed, trials, rate) - tail)
-    return Interval(low, high)
+    return _exact(trials, passed, confidence)
 
 
-def mean_interval(cases: Sequence[Sequence[float]], confidence: float = CONFIDENCE) -> Interval | None:
+def mean_interval(cases: Sequence[Sequence[float]], confidence: float = CONFIDENCE) -> Interval:
     """The interval of the mean score; each inner sequence holds the trials of one case, scores from 0 to 1.
 
-    Several cases: the percentile bootstrap that draws whole cases, because trials of one case resemble each other
-    (B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13). One case: the exact
-    interval of its rate when every trial is 0 or 1, else the same bootstrap over its trials.
+    Trials of one case resemble each other, so the cases are what is counted, each by its mean (a single case: its
+    trials). Means that differ less than passes and failures would are worth more than one case each: they count as the
+    number of passes and failures that would be as certain, and the interval is the exact one for that many
+    (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). Their spread is measured with half a case of 0 and
+    half a case of 1 added, because a few cases that happen to agree do not prove that all would.
 
-    Where every score is 1 (or 0) a bootstrap would be sure of it after two cases. Then the interval is the exact one
-    for as many trials as there are cases, which holds for any scores from 0 to 1: if their mean is m, a score of 1 has
-    at most the probability m.
-
-    None for a single score that is neither 0 nor 1: one value has no interval.
+    For one trial a case, passed or failed, this is `binomial_interval`. Why no bootstrap: docs/evals-statistics.md.
     """
-    known = sorted(sorted(case) for case in cases if case)
-    units = [math.fsum(case) / len(case) for case in known] if len(known) > 1 else [*known[0]] if known else []
+    known = [case for case in cases if case]
+    units = known[0] if len(known) == 1 else [math.fsum(case) / len(case) for case in known]
     if not units:
         raise ValueError("no scores: there is nothing to make an interval of")
-    if set(units) <= {0.0, 1.0} and (len(known) == 1 or len(set(units)) == 1):
-        return binomial_interval(len(units), int(sum(units)), confidence)
-    return None if len(units) == 1 else _bootstrap(units, confidence)
+    count, total = len(units), math.fsum(units)
+    center = (total + 0.5) / (count + 1)
+    squares = [(unit - center) ** 2 for unit in units]
+    spread = math.fsum([*squares, center**2 / 2, (1 - center) ** 2 / 2]) / (count + 1)
+    worth = max(1.0, center * (1 - center) / spread)  # at least 1 for scores from 0 to 1, but for rounding
+    return _exact(count * worth, total * worth, confidence)
 
 
 def difference_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """The bootstrap interval of a mean of paired differences, one a case; None for a single one."""
-    return _bootstrap(sorted(differences), confidence) if len(differences) > 1 else None
+    """The bootstrap interval of a mean of paired differences, one a case; None for a single one.
+
+    The percentile interval, its percentiles widened as Student's t is wider than the normal distribution, without
+    which it is too narrow for few cases (T. C. Hesterberg, The American Statistician 69, 2015, section 5.3).
+    """
+    count = len(differences)
+    if count < 2:
+        return None
+    t = t_quantile(1 - (1 - confidence) / 2, count - 1)
+    tail = NormalDist().cdf(-math.sqrt(count / (count - 1)) * t)
+    draw, values = random.Random(_SEED).choices, sorted(differences)  # noqa: S311  # a fixed seed is the point
+    means = sorted(sum(draw(values, k=count)) / count for _ in range(_RESAMPLES))
+    cut = round(tail * _RESAMPLES)
+    return Interval(means[cut], means[_RESAMPLES - 1 - cut])
 
 
 def drop_p(differences: Sequence[float]) -> float:
     """The one-sided p of a drop: how often chance alone gives a mean difference (now − before) as low as this one.
 
     Sign-flip permutation test: if nothing changed, each difference is as likely to have the other sign (R. A. Fisher,
-    "The Design of Experiments", 1935, section 21). Exact up to 13 cases; beyond, 10,000 random sign patterns, with the
-    observed one counted among them (B. Phipson and G. K. Smyth, 2010, equation 2).
+    "The Design of Experiments", 1935, section 21). Exact up to 13 cases that differ; beyond, 10,000 random sign
+    patterns, with the observed one counted among them (B. Phipson and G. K. Smyth, 2010, equation 2).
     """
     values = sorted(difference for difference in differences if difference)
     if not values:
         return 1.0
-    tables = [_signed_sums(values[at : at + _CHUNK]) for at in range(0, len(values), _CHUNK)]
-    observed = math.fsum(values) + 1e-9  # sums in another order
+    observed = math.fsum(values) + 1e-9  # the sums of patterns are added in another order
+    padded = values + [0.0] * (-len(values) % _CHUNK)
+    tables = [_signed_sums(padded[at : at + _CHUNK]) for at in range(0, len(padded), _CHUNK)]
     if len(values) <= _EXACT_UP_TO:
-        patterns = range(2 ** len(values))
+        patterns = [number.to_bytes(len(tables), "little") for number in range(2 ** len(values))]
         return sum(_sum_of(tables, pattern) <= observed for pattern in patterns) / len(patterns)
-    draw = random.Random(_SEED).getrandbits  # noqa: S311  # a fixed seed is the point
-    hits = sum(_sum_of(tables, draw(len(values))) <= observed for _ in range(_FLIPS))
+    draw = random.Random(_SEED).randbytes  # noqa: S311  # a fixed seed is the point
+    hits = sum(_sum_of(tables, draw(len(tables))) <= observed for _ in range(_FLIPS))
     return (hits + 1) / (_FLIPS + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values adjusted for being several, in the given order: S. Holm, Scandinavian J. of Statistics 6, 1979."""
-    order = sorted(range(len(p_values)), key=lambda index: (p_values[index], index))
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
@@ -126,9 +139,22 @@ def gate_verdict(interval: Interval, bar: float) -> Verdict:
 
 def best_possible(cases: int, trials: int) -> float:
     """The lower end of the interval when everything passes: a bar above it can never be met."""
-    interval = mean_interval([[1.0] * trials] * cases)
-    assert interval is not None, "ones have an interval"  # noqa: S101  # for the type checker
-    return interval.low
+    return mean_interval([[1.0] * trials] * cases).low
+
+
+def passes_needed(bar: float, confidence: float = CONFIDENCE) -> int | None:
+    """How many cases (of a single case: how many trials) must all pass for an interval above `bar`; None: no number.
+
+    More trials of several cases do not lift that bound: they say nothing about the cases that are not there.
+    """
+    if bar >= 1:
+        return None
+    if bar <= 0:
+        return 1
+    needed = max(1, math.floor(math.log((1 - confidence) / 2) / math.log(bar)) - 1)  # where to start looking
+    while _exact(needed, needed, confidence).low < bar:
+        needed += 1
+    return needed
 
 
 def _check_trials(trials: int, passed: int, k: int) -> None:
@@ -136,38 +162,12 @@ def _check_trials(trials: int, passed: int, k: int) -> None:
         raise ValueError(f"{passed} of {trials} trials, k={k}: needs 0 <= passed <= trials and 1 <= k <= trials")
 
 
-def _binomial_cdf(up_to: int, trials: int, rate: float) -> float:
-    """P(X <= up_to); terms by their logarithms, which do not vanish for thousands of trials."""
-    if rate <= 0:
-        return 1.0
-    if rate >= 1:
-        return 1.0 if up_to >= trials else 0.0
-    log_rate, log_rest = math.log(rate), math.log1p(-rate)
-    ways = math.lgamma(trials + 1)
-    return min(
-        1.0,
-        math.fsum(
-            math.exp(ways - math.lgamma(x + 1) - math.lgamma(trials - x + 1) + x * log_rate + (trials - x) * log_rest)
-            for x in range(up_to + 1)
-        ),
-    )
-
-
-def _root(falling: Callable[[float], float]) -> float:
-    """Where a function that falls from positive to negative between 0 and 1 is zero."""
-    low, high = 0.0, 1.0
-    for _ in range(60):  # to the last bits of a double
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return (low + high) / 2
-
-
-def _bootstrap(units: list[float], confidence: float) -> Interval:
-    draw = random.Random(_SEED).choices  # noqa: S311  # a fixed seed is the point
-    count = len(units)
-    means = sorted(math.fsum(draw(units, k=count)) / count for _ in range(_RESAMPLES))
-    cut = round((1 - confidence) / 2 * _RESAMPLES)
-    return Interval(means[cut], means[_RESAMPLES - 1 - cut])
+def _exact(trials: float, passed: float, confidence: float) -> Interval:
+    """Clopper and Pearson's interval, by quantiles of the beta distribution, which need no whole numbers."""
+    tail = (1 - confidence) / 2
+    low = 0.0 if passed <= 0 else beta_quantile(tail, passed, trials - passed + 1)
+    high = 1.0 if passed >= trials else 1 - beta_quantile(tail, trials - passed, passed + 1)
+    return Interval(low, high)
 
 
 def _signed_sums(values: Sequence[float]) -> list[float]:
@@ -178,9 +178,5 @@ def _signed_sums(values: Sequence[float]) -> list[float]:
     return sums
 
 
-def _sum_of(tables: list[list[float]], pattern: int) -> float:
-    total = 0.0
-    for table in tables:
-        total += table[pattern % len(table)]
-        pattern //= len(table)
-    return total
+def _sum_of(tables: list[list[float]], pattern: bytes) -> float:
+    return sum(map(list.__getitem__, tables, pattern))
