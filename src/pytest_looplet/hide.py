@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +30,7 @@ def secrets_of(item: pytest.Item) -> Secrets:
     known = item.config.stash.setdefault(_KNOWN, {})
     if cell.key not in known:
         case = cell.case
-        known[cell.key] = Secrets([case.task, case.expected, case.files, *_emitted(outcome)])
+        known[cell.key] = Secrets(chain([case.task, case.expected, case.files], _emitted(outcome)))
     return known[cell.key]
 
 
@@ -54,7 +55,7 @@ def hide_in_report(item: pytest.Item, report: pytest.TestReport) -> None:
         return
     hide = _sendable(secrets_of(item))
     report.longrepr = _hidden_repr(report.longrepr, hide)
-    report.sections = [(title, hide(text)) for title, text in report.sections]
+    hide_output(report)
     if hasattr(report, "wasxfail"):
         report.wasxfail = hide(report.wasxfail)
 

@@ -15,6 +15,7 @@ from looplet.types import Usage
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
 from pytest_looplet.hide import secrets_of
+from pytest_looplet.known_secrets import Secrets
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.report import REPORT_ATTRIBUTE, eval_name
 from pytest_looplet.runs import RUN_FIXTURE, outcome_of
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from looplet.evals.score import Grade
     from looplet.result import RunResult
     from pytest_looplet.cells import Cell
-    from pytest_looplet.known_secrets import Secrets
     from pytest_looplet.store import Outcome
 
 GRADE = pytest.StashKey[EvalResult]()
@@ -168,7 +168,6 @@ def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[s
     root = item.config.rootpath
     file = cell.file.relative_to(root).as_posix() if cell.file.is_relative_to(root) else str(cell.file)
     told = {
-        "stop_reason": outcome.result.stop_reason if outcome.result else None,
         "error": outcome.error.splitlines()[0] if outcome.error else None,
         "stale": outcome.stale,
         "text": _log(outcome.result) if outcome.result and outcome.trace is None else None,
@@ -181,6 +180,7 @@ def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[s
         "model": outcome.model,
         "trace": outcome.trace,
         "usage": _usage(outcome).to_dict(),
+        "stop_reason": Secrets()(outcome.result.stop_reason) if outcome.result else None,
         **secrets.value(told),
     }
 

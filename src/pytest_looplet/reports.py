@@ -38,6 +38,8 @@ def write(entries: Iterable[dict[str, Any]], paths: Sequence[Path], root: Path) 
             write_whole(_FORMS[path.suffix](report, root), path)
         except OSError as error:
             written.append((path, f"{str(path)!r} was not written: {error.strerror or error}"))
+        except Exception as error:  # noqa: BLE001  # a mistake in a page must not cost a session its result
+            written.append((path, f"{str(path)!r} was not written: {type(error).__name__}: {error}"))
         else:
             written.append((path, None))
     return written

@@ -289,6 +289,20 @@ def test_a_report_that_cannot_be_written_at_the_end_fails_the_session_and_loses_
     assert json.loads(Path("b.json").read_text())["totals"]["pass"] == 6
 
 
+def test_a_mistake_in_the_page_costs_the_session_nothing_else(pytester: pytest.Pytester) -> None:
+    conftest = """
+        import pytest_looplet.html
+
+        def pytest_collection_finish():
+            pytest_looplet.html.render = lambda report, root: 1 / 0
+    """
+    write_suite(pytester, conftest=conftest)
+    result = pytester.runpytest_subprocess("--looplet-report=r.html", "--looplet-report=r.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "r.html' was not written: ZeroDivisionError: division by zero" in result.stdout.str()
+    assert Path("r.json").exists()
+
+
 def test_without_jinja2_an_html_report_is_refused_with_the_extra_to_install(pytester: pytest.Pytester) -> None:
     write_suite(pytester)
     Path("sitecustomize.py").write_text("import sys\nsys.modules['jinja2'] = None\n", encoding="utf-8")

@@ -95,3 +95,8 @@ def test_files_are_read_by_glob_in_order_of_their_names(tmp_path: Path) -> None:
         ("three", None, ()),
     ]
     assert load_cases(str(tmp_path / "b.json"), tmp_path / "elsewhere")[0].task == "three"
+
+
+def test_an_id_made_of_a_task_holds_no_secret(tmp_path: Path) -> None:
+    (case,) = load_cases([{"task": "use sk-proj-Zq8vLw3nRt6yUx1mKp5s"}], tmp_path)
+    assert case.id == "use-redacted"
