@@ -191,6 +191,15 @@ def test_its_policy_stops_what_escaping_would_let_through(page: Page, tmp_path: 
     assert any("Content Security Policy" in problem for problem in page.problems)
 
 
+def test_the_timeline_has_the_width_of_the_page_and_its_parts_lead_to_their_steps(page: Page, thousand: Path) -> None:
+    """Also of a run that took no time to speak of."""
+    page.open(f"{thousand.as_uri()}#run-case-2-replay")
+    page.run("line = document.querySelector('.timeline'); bars = [...line.children]")
+    assert page.run("line.clientWidth - bars.at(-1).getBoundingClientRect().right + line.offsetLeft") < 1
+    page.run("document.querySelectorAll('.timeline a')[1].click(); new Promise((done) => setTimeout(done))")
+    assert page.run("document.querySelector('.target').id") == "run-case-2-replay-step2"
+
+
 def test_it_fits_a_phone(page: Page, thousand: Path) -> None:
     page.look(PHONE)
     page.open(f"{thousand.as_uri()}#run-case-2-replay-step2")

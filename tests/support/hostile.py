@@ -44,8 +44,6 @@ SHOP = f"""
         "Finish."
         return answer
 
-    look = look.replace(description=ALL) if hasattr(look, "replace") else look
-
     def script():
         text = [Reply(ALL, (RawCall("look", {{"text": ALL}}, "c1"),), reasoning=ALL)]
         return [*text, ToolCall("fail", {{}}, reasoning=ALL), ToolCall(ALL, {{}}), ToolCall("done", {{"answer": ALL}})]
