@@ -40,7 +40,7 @@ def final_name(name: str) -> str:
 
 def sync_names(*folders: Path) -> None:
     """Wait until the disk knows the names in `folders`: a synced file without a name is lost all the same."""
-    for folder in folders:
+    for folder in folders if hasattr(os, "O_DIRECTORY") else ():  # Windows cannot open a directory
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -111,6 +111,8 @@ def test_every_reader_sees_the_whole_result(trace: Path, tmp_path: Path, capsys:
     assert [step.tool_result.data for step in again.steps] == [LARGE, LARGE, "x"]
     assert main(["show", str(trace), "--step", "2"]) == 0
     assert "row 7999: käse" in capsys.readouterr().out
+    assert main(["diff", str(trace), str(tmp_path / "u")]) == 0
+    capsys.readouterr()
     assert main(["show", str(trace), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"][0]["tool_result"]["data"] == LARGE
 
