@@ -65,8 +65,9 @@ def mean_interval(cases: Sequence[Sequence[float]], confidence: float = CONFIDEN
     Trials of one case resemble each other, so the cases are what is counted, each by its mean (a single case: its
     trials). Means that differ less than passes and failures would are worth more than one case each: they count as the
     number of passes and failures that would be as certain, and the interval is the exact one for that many
-    (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). Their spread is measured with half a case of 0 and
-    half a case of 1 added, because a few cases that happen to agree do not prove that all would.
+    (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). A few cases that happen to agree do not prove that all
+    would: the spread is measured with half a case of 0 and half a case of 1 added, and no score excludes more than
+    that of so many perfect (or hopeless) cases does.
 
     For one trial a case, passed or failed, this is `binomial_interval`. Why no bootstrap: docs/evals-statistics.md.
     """
@@ -79,7 +80,9 @@ def mean_interval(cases: Sequence[Sequence[float]], confidence: float = CONFIDEN
     squares = [(unit - center) ** 2 for unit in units]
     spread = math.fsum([*squares, center**2 / 2, (1 - center) ** 2 / 2]) / (count + 1)
     worth = max(1.0, center * (1 - center) / spread)  # at least 1 for scores from 0 to 1, but for rounding
-    return _exact(count * worth, total * worth, confidence)
+    likely = _exact(count * worth, total * worth, confidence)
+    perfect = _exact(count, count, confidence).low
+    return Interval(min(likely.low, perfect), max(likely.high, 1 - perfect))
 
 
 def difference_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
