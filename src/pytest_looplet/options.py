@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
+from pytest_looplet import stored_session
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPORT_SUFFIXES = (".json", ".html")
 BUILT_IN_BACKENDS = ("replay", "mock", "openai", "anthropic", "ollama", "local")
+_PRICES = "what models cost, a line each: MODEL INPUT OUTPUT [CACHED], per million tokens; MODEL may be a glob"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -26,6 +29,9 @@ class Options(NamedTuple):
     record: bool
     concurrency: int | None
     run_timeout: float | None
+    max_cost: float | None
+    prices: tuple[str, ...]
+    traces: Path | None
     reports: tuple[Path, ...]
     stale: Literal["fail", "warn"]
     threshold: float | None
@@ -45,6 +51,8 @@ def add_options(parser: pytest.Parser) -> None:
     add("--looplet-record", action="store_true", default=None, help="run live and replace the cases' recordings")
     add("--looplet-concurrency", metavar="N", help="runs at once (default: 8 for remote models, else 1)")
     add("--looplet-run-timeout", metavar="SECONDS", help="give up on a run after this time")
+    add("--looplet-max-cost", metavar="AMOUNT", help="start no more runs once this much is spent (see looplet_prices)")
+    add("--looplet-traces", metavar="DIR", help="score the runs an earlier session left in DIR, run nothing")
     add(
         "--looplet-report",
         metavar="FILE",
@@ -57,6 +65,7 @@ def add_options(parser: pytest.Parser) -> None:
         ("base_url", "default of --looplet-base-url"),
         ("concurrency", "default of --looplet-concurrency"),
         ("run_timeout", "default of --looplet-run-timeout"),
+        ("max_cost", "default of --looplet-max-cost"),
         ("report", "default of --looplet-report; several files are separated by commas"),
         ("agent", "default agent of evals, 'module:function'"),
         ("threshold", "least score an eval passes with, 0 to 1"),
@@ -64,6 +73,7 @@ def add_options(parser: pytest.Parser) -> None:
     ):
         parser.addini(f"looplet_{key}", text, type="string", default=None)
     parser.addini("looplet_files", "eval files besides evals/**/eval_*.py (globs, from rootdir)", "args", default=[])
+    parser.addini("looplet_prices", _PRICES, type="linelist", default=[])
     parser.addini("looplet_volatile", "JSON keys and arguments that trace_snapshot leaves out", "args", default=[])
     parser.addini("looplet_functions", "names of evals (globs)", "args", default=["eval_*"])
 
@@ -77,18 +87,23 @@ def resolve(config: pytest.Config) -> Options:
         base_url=_text(config, "base_url"),
         record=record,
         concurrency=_concurrency(_given(config, "concurrency")),
-        run_timeout=_positive(_given(config, "run_timeout")),
+        run_timeout=_positive(_given(config, "run_timeout"), "a number of seconds above 0"),
+        max_cost=_positive(_given(config, "max_cost"), "an amount above 0, such as 0.50"),
+        prices=tuple(config.getini("looplet_prices")),
+        traces=_traces(config),
         reports=_reports(config, _given(config, "report")),
         stale=_stale(config.getini("looplet_stale")),
         threshold=_threshold(config.getini("looplet_threshold")),
         agent=config.getini("looplet_agent") or None,
         asked=tuple(
-            name for name in ("backend", "record", "report") if config.getoption(f"looplet_{name}") is not None
+            name
+            for name in ("backend", "record", "traces", "report")
+            if config.getoption(f"looplet_{name}") is not None
         ),
     )
     if record:
         _check_record(options)
-    return options
+    return stored_session.adopt(options, options.traces) if options.traces else options
 
 
 def _given(config: pytest.Config, name: str) -> tuple[str, Any]:
@@ -100,9 +115,30 @@ def _given(config: pytest.Config, name: str) -> tuple[str, Any]:
     variable = f"LOOPLET_{name.upper()}"
     if variable in os.environ:
         return variable, os.environ[variable]
-    if name == "record":  # not an ini key: a file that always records would overwrite recordings unasked
+    if name in ("record", "traces"):  # no ini keys: one session is asked to, not each
         return option, None
     return f"looplet_{name}", config.getini(f"looplet_{name}") or None
+
+
+def _said(config: pytest.Config, name: str) -> str | None:
+    """Where this was said for this session: the option or the variable, None when at most the ini file says it."""
+    where, value = _given(config, name)
+    return where if value is not None and not where.startswith("looplet_") else None
+
+
+def _traces(config: pytest.Config) -> Path | None:
+    where, value = _given(config, "traces")
+    if not value:
+        return None
+    for other in ("record", "backend"):
+        if said := _said(config, other):
+            raise pytest.UsageError(f"{where} scores stored runs and runs nothing; leave out {said}")
+    folder = Path(config.invocation_params.dir, value)
+    if not folder.is_dir():
+        raise pytest.UsageError(
+            f"{where}={value!r}: no such directory; an evals session leaves its runs in .looplet/runs"
+        )
+    return folder
 
 
 def _text(config: pytest.Config, name: str) -> str | None:
@@ -146,13 +182,13 @@ def _concurrency(given: tuple[str, Any]) -> int | None:
     return int(value)
 
 
-def _positive(given: tuple[str, Any]) -> float | None:
+def _positive(given: tuple[str, Any], use: str) -> float | None:
     where, value = given
     if value is None:
         return None
     number = _number(value)
     if number is None or not 0 < number < float("inf"):
-        raise pytest.UsageError(f"{where}={value!r}: use a number of seconds above 0")
+        raise pytest.UsageError(f"{where}={value!r}: use {use}")
     return number
 
 
