@@ -7,7 +7,6 @@ ran; in any other session nothing is deleted, and nothing fails for being unused
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -20,12 +19,13 @@ from pytest_looplet.worker import is_worker
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-NOTES = pytest.StashKey[dict[str, Any]]()  # on an item: what happened to its comparisons
+NOTES = pytest.StashKey[set[str]]()  # on an item: "live" and "pending", what became of its comparisons
 _SESSION = pytest.StashKey[str]()
-_ATTRIBUTE = "looplet_snapshot"  # of a report: the notes, as JSON
+_ATTRIBUTE = "looplet_snapshot"  # of a report: the notes
 _OUTPUT = "looplet_snapshots"  # of a worker
 _SHOWN = 20
 SUFFIX = ".trace"
+_LIVE = "a live backend was asked"
 
 
 def session_id(config: pytest.Config) -> str:
@@ -46,7 +46,7 @@ class SnapshotHooks:
         self._crashed = False
         self._selected: list[str] = []
         self._outcomes: dict[str, str] = {}
-        self._notes: dict[str, dict[str, Any]] = {}
+        self._notes: dict[str, list[str]] = {}
         self._unknown: str | None = None  # why this session does not know which snapshots are unused
 
     # --- collection, in the process that collects
@@ -79,16 +79,16 @@ class SnapshotHooks:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if report.when == "call" and NOTES in item.stash:
-            setattr(report, _ATTRIBUTE, json.dumps(item.stash[NOTES]))
+        notes = item.stash.get(NOTES, None)
+        if report.when == "call" and notes:
+            setattr(report, _ATTRIBUTE, " ".join(sorted(notes)))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or (report.when == "setup" and not report.passed):
             self._outcomes[report.nodeid] = report.outcome
-        text = getattr(report, _ATTRIBUTE, None)
-        if text is not None:
-            self._notes[report.nodeid] = json.loads(text)
+        if hasattr(report, _ATTRIBUTE):
+            self._notes[report.nodeid] = getattr(report, _ATTRIBUTE).split()
 
     # --- workers
 
@@ -137,8 +137,8 @@ class SnapshotHooks:
             outcome = self._outcomes.get(nodeid, "not run")
             if outcome not in ("passed", "skipped"):  # syrupy keeps the snapshots of what was skipped
                 return f"{nodeid} {'was not run' if outcome == 'not run' else outcome}"
-        if any(notes.get("live") for notes in self._notes.values()):
-            return "a live backend was asked"
+        if any("live" in notes for notes in self._notes.values()):
+            return _LIVE
         stopped = session.shouldstop or session.shouldfail or exitstatus in (2, 3, 4)
         return "the session was stopped" if stopped else None
 
@@ -148,7 +148,7 @@ class SnapshotHooks:
             return
         report = getattr(getattr(self._config, "_syrupy", None), "report", None)
         lines = [*self._live_lines(), *(self._unused_lines(report) if report is not None else ())]
-        waiting = sum(bool(notes.get("pending")) for notes in self._notes.values())
+        waiting = sum("pending" in notes for notes in self._notes.values())
         if waiting:
             lines.append(f"waiting for a decision: {waiting}; decide with: looplet review")
         if lines:
@@ -159,7 +159,7 @@ class SnapshotHooks:
     def _live_lines(self) -> Iterator[str]:
         counts: dict[str, int] = {}
         for nodeid, notes in self._notes.items():
-            if notes.get("live"):
+            if "live" in notes:
                 name = nodeid.partition("[")[0]
                 counts[name] = counts.get(name, 0) + 1
         unwritten = "; no snapshot is written from one" if self._config.option.update_snapshots else ""
@@ -168,8 +168,7 @@ class SnapshotHooks:
             yield f"trace_snapshot: not compared on a live backend: {name} ({items}){unwritten}"
 
     def _unused_lines(self, report: Any) -> Iterator[str]:
-        """Name what syrupy only counts, and correct its count where it does not know."""
-        self._uncount_live(report)
+        """Name what syrupy only counts, and take it from the count where it does not know."""
         if report.disable_unused_snapshots:
             return
         unused = [collection for collection in report.unused if collection.location.endswith(SUFFIX)]
@@ -177,7 +176,7 @@ class SnapshotHooks:
         if self._unknown is not None:
             _forget(report, unused)
             said, why = "kept snapshot", f" (whether it is unused is not known: {self._unknown})"
-            if not report.update_snapshots:
+            if not report.update_snapshots or self._unknown == _LIVE:  # then it is said once an eval
                 return
         elif report.update_snapshots and self._config.option.no_cleanup:
             why = " (kept: CI is set, or --snapshot-no-cleanup)"
@@ -186,14 +185,6 @@ class SnapshotHooks:
         yield from (f"{said}: {path}{why}" for path in paths[:_SHOWN])
         if len(paths) > _SHOWN:
             yield f"{said}: {len(paths) - _SHOWN} more{why}"
-
-    def _uncount_live(self, report: Any) -> None:
-        """A snapshot that no live run was compared with did not pass."""
-        for notes in self._notes.values():
-            for location in notes.get("uncompared", ()):
-                matched = report.matched.get(location)
-                for snapshot in list(matched or ()):
-                    matched.remove(snapshot.name)
 
 
 def _forget(report: Any, collections: list[Any]) -> None:

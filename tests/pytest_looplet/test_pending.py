@@ -126,6 +126,16 @@ def test_an_edited_entry_leads_nowhere(tmp_path: Path, changes: dict[str, Any], 
     assert read.problem == f"cannot read pending.json: {said}"
 
 
+@pytest.mark.parametrize("target", ["../outside.trace", "/etc/outside.trace", "a/../../outside.trace"])
+def test_an_entry_made_by_hand_does_not_lead_out_of_the_project(tmp_path: Path, target: str) -> None:
+    entry = _snapshot(tmp_path)
+    path = entry.folder / "pending.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"target": target}))
+    entry.folder.rename(entry.folder.with_name(pending._slug(SNAPSHOT, target)))
+    (read,) = pending.load_all(tmp_path)
+    assert read.problem == f"cannot read pending.json: target {target!r} does not belong to it"
+
+
 def test_an_entry_that_names_a_python_file_leads_nowhere(tmp_path: Path) -> None:
     pending.write_snapshot(tmp_path, ID, Path("setup.py"), "import os", "")
     (read,) = pending.load_all(tmp_path)
@@ -246,7 +256,9 @@ def test_new_wording_is_accepted_and_keeps_what_is_known_of_the_recorded_run(tmp
     assert (after.usage, after.duration) == (before.usage, before.duration)
     assert [step.tool_result.duration_ms for step in after.steps] == [36.0]
     assert [step.usage for step in after.steps] == [step.usage for step in before.steps]
-    assert "Be brief and kind." in (tmp_path / RECORDED / "trace.txt").read_text()
+    text = (tmp_path / RECORDED / "trace.txt").read_text()
+    assert "model: gemma" in text
+    assert "Be brief and kind." in text
     assert pending.load_all(tmp_path) == []
     assert list(pending.pending_dir(tmp_path).iterdir()) == []
 
