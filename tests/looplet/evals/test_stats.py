@@ -134,6 +134,21 @@ def test_a_case_without_scores_does_not_count() -> None:
 
 
 @patient
+@given(CASES.filter(lambda cases: len(cases) > 1))
+def test_the_interval_of_the_mean_is_the_exact_one_of_as_many_as_the_means_are_worth(cases: list[list[float]]) -> None:
+    """The formulas of its docstring, by numpy and scipy."""
+    means = np.array([np.mean(case) for case in cases])
+    padded, weights = np.append(means, [0, 1]), np.append(np.ones(len(means)), [0.5, 0.5])
+    center = np.average(padded, weights=weights)
+    count = len(means) * center * (1 - center) / np.average((padded - center) ** 2, weights=weights)
+    passes, failures = count * means.mean(), count * (1 - means.mean())
+    low = scipy_stats.beta.ppf(0.025, passes, failures + 1) if passes > 1e-9 else 0.0
+    high = scipy_stats.beta.ppf(0.975, passes + 1, failures) if failures > 1e-9 else 1.0
+    perfect = 0.025 ** (1 / len(means))
+    assert ends(mean_interval(cases)) == pytest.approx([min(low, perfect), max(high, 1 - perfect)], abs=1e-6)
+
+
+@patient
 @given(CASES, st.randoms(use_true_random=False))
 def test_the_interval_of_the_mean_holds_it_and_does_not_depend_on_order(
     cases: list[list[float]], chance: random.Random
@@ -216,7 +231,14 @@ def test_the_interval_of_a_difference_is_scipys_bootstrap_at_the_widened_confide
 
 
 def test_few_differences_have_a_wider_interval_than_a_plain_bootstrap() -> None:
-    """Two differences: half of all resamples are the two themselves, the widened percentiles are the extremes."""
+    chance = np.random.default_rng(5)
+    differences = chance.normal(0, 0.2, 8)
+    plain = scipy_stats.bootstrap((differences,), np.mean, method="percentile", rng=chance).confidence_interval
+    low, high = ends(difference_interval(differences.tolist()))
+    assert (high - low) / (plain.high - plain.low) == pytest.approx(2.528 / 1.96, rel=0.06)  # √(8/7) t₇ and z at 97.5 %
+
+
+def test_what_there_is_too_little_of_or_no_spread_in() -> None:
     assert difference_interval([-0.2, 0.0]) == Interval(-0.2, 0.0)
     assert difference_interval([0.3]) is None
     assert difference_interval([]) is None
