@@ -266,8 +266,10 @@ def test_another_entry_begins_at_its_top(project: Project) -> None:
         project.snapshot(case, "", f"looplet trace\n\n[user]\n{lines}\n")
 
     async def script(screen: Screen) -> None:
-        await screen.press("end", "j")
+        await screen.press("f", "n", "end", "j")
         assert screen.lines(DiffPane)[0].endswith("eval_refund[b]")
+        assert "▶" not in screen.diff
+        assert "▾" not in screen.diff
 
     drive(project, script, (100, 20))
 

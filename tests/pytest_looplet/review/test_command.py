@@ -153,16 +153,24 @@ def test_the_project_is_found_from_below_or_named(
     assert said(capsys, "..", "--list")[0] == 1
 
 
-def test_without_a_terminal_it_says_what_to_use(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    project.snapshot("a", "old\n", "new\n")
-    expected = "this is not a terminal; use --list to see what is pending, --accept PATTERN to accept it\n"
-    assert said(capsys) == (2, "", f"looplet review: {expected}")
-
-
 def python(code: str) -> subprocess.CompletedProcess[str]:
     """In an interpreter of its own, where nothing is loaded yet."""
     code = f"import sys; from pytest_looplet.review import command; {code}"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_without_a_terminal_it_says_what_to_use(project: Project) -> None:
+    project.snapshot("a", "old\n", "new\n")
+    done = python("raise SystemExit(command.main([]))")
+    expected = "this is not a terminal; use --list to see what is pending, --accept PATTERN to accept it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"looplet review: {expected}")
 
 
 def test_without_the_interface_it_names_the_extra(project: Project) -> None:

@@ -50,6 +50,11 @@ def test_lines_that_share_nothing_but_spaces_are_not_marked() -> None:
     assert words(pair) == ([], [])
 
 
+def test_a_shared_indentation_is_nothing_to_compare_by() -> None:
+    (pair,) = pairs(["        a"], ["        b"])
+    assert words(pair) == ([], [])
+
+
 def test_a_key_says_which_lines_are_the_same() -> None:
     (pair,) = pairs(["1 a"], ["2 a"], key=lambda line: line[2:])
     assert pair.same

@@ -10,6 +10,7 @@ from tests.support.reviewing import COMMAND, ESCALATED, REFUNDED
 
 from looplet.trace.read import read_journal
 from pytest_looplet.pending import pending_dir
+from pytest_looplet.review.lines import Pair
 from pytest_looplet.review.session import ACCEPTED, REJECTED, SKIPPED, Review, named
 
 if TYPE_CHECKING:
@@ -24,6 +25,22 @@ def test_accepting_a_snapshot_puts_the_new_text_in_place(project: Project) -> No
     assert project.snapshot_path("a").read_text(encoding="utf-8") == new
     assert project.pending() == []
     assert (review.entries[0].decision, review.summary()) == (ACCEPTED, "1 accepted, 0 left")
+
+
+def test_a_decided_entry_still_shows_what_was_decided_about(project: Project) -> None:
+    project.snapshot("a", "looplet trace\n\n[user]\n  old\n", "looplet trace\n\n[user]\n  new\n")
+    review = Review(project.root)
+    review.accept(review.entries[0])
+    assert Pair("  old", "  new") in review.entries[0].rows
+
+
+def test_a_decision_is_final(project: Project) -> None:
+    project.snapshot("a", "old\n", "new\n")
+    review = Review(project.root)
+    review.reject(review.entries[0])
+    project.snapshot("a", "old\n", "newer\n")
+    assert not review.accept(review.entries[0])
+    assert (review.entries[0].decision, len(project.pending())) == (REJECTED, 1)
 
 
 def test_rejecting_keeps_the_target_and_drops_the_entry(project: Project) -> None:

@@ -81,6 +81,8 @@ def test_an_added_step_does_not_change_those_behind_it(project: Project) -> None
 def test_a_moved_number_is_told_where_the_step_changed(project: Project) -> None:
     rows = compare(project.text(REFUNDED), project.text([LOOK_UP, LOOK_UP, REFUND, DONE.replace(args={"answer": "x"})]))
     assert "~step 4 (was step 3)  done" in outline(rows)
+    assert " [reply 4]" in shown(rows)
+    assert "-[reply 3]" not in shown(rows)
 
 
 def test_equal_lines_far_from_a_change_are_folded_and_the_heading_stays(project: Project) -> None:
