@@ -41,12 +41,12 @@ class Waiting:
     def slowed(self, event: Event) -> Event:
         if isinstance(event, ModelReplied):
             self.now += 0.812345
-            return event.replace(duration_ms=812.345)
+            return event.replace(duration_ms=812.3)
         if isinstance(event, CallFinished):
             self.now += 0.012345
-            return event.replace(result=event.result.replace(duration_ms=12.345))
+            return event.replace(result=event.result.replace(duration_ms=12.3))
         if isinstance(event, StepFinished):
-            result = event.step.tool_result.replace(duration_ms=12.345)
+            result = event.step.tool_result.replace(duration_ms=12.3)
             return event.replace(step=event.step.replace(tool_result=result))
         return event
 

@@ -20,7 +20,7 @@ SRC = Path(__file__).parents[1] / "src"
 LONGEST_FILE = 350
 
 _VOCABULARY = (
-    "_compare _pretty _record _version ambient cancel config decisions effects errors events messages protocols result",
+    "_clock _compare _pretty _record _version ambient cancel config decisions effects errors events messages protocols result",
     "state types",
 )
 LEVELS = {

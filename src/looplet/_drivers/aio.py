@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from looplet._clock import milliseconds_since
 from looplet._drivers.performer import Outcome, Performer, Wave, finished_step
 from looplet._drivers.tasks import AsyncCrew, in_thread
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
@@ -66,7 +67,7 @@ class AsyncDriver(Performer):
             reply = await self._or_cancelled(self._chat(prompt, call))
         finally:
             await in_thread(self.ports.look)
-        return reply, round((time.perf_counter() - began) * 1000, 3)
+        return reply, milliseconds_since(began)
 
     async def _chat(self, prompt: Prompt, call: int) -> Any:
         chat = self.ports.chat

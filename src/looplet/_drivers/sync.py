@@ -6,6 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from looplet._clock import milliseconds_since
 from looplet._drivers.performer import Outcome, Performer, Wave, close_unstarted, finished_step
 from looplet._drivers.portal import Portal
 from looplet.effects import AwaitHook, CallModel, Emit, RunTools, Sleep
@@ -82,7 +83,7 @@ class SyncDriver(Performer):
         if hasattr(reply, "__await__"):
             close_unstarted(reply)
             raise TypeError("chat() returned an awaitable; use async_composable_loop")
-        return reply, round((time.perf_counter() - began) * 1000, 3)
+        return reply, milliseconds_since(began)
 
     def _chat(self, prompt: Prompt, call: int) -> Any:
         token = self.ports.cancel_token

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from looplet._clock import milliseconds_since
 from looplet._core.arguments import own_copy
 from looplet._core.to_text import to_text
 from looplet.errors import BackendTimeout, ConnectionFailed, RateLimited, ToolValidationError
@@ -101,7 +102,7 @@ def _cancellation_of(error: BaseException) -> Any:
 def _result(value: Any, call: ToolCall, context: ToolContext, began: float) -> ToolResult:
     if isinstance(value, Iterator):
         value = list(value)  # can be read once only, and the trace, the hooks and the model all want to
-    duration = _since(began)
+    duration = milliseconds_since(began)
     if isinstance(value, ToolResult):
         return _own_result(value, call, context, duration)
     return ToolResult(call.tool, value, duration_ms=duration, warnings=tuple(context.warnings))
@@ -133,7 +134,7 @@ def _failure(error: BaseException, call: ToolCall, context: ToolContext, began: 
         error=f"{text} ({_CANCELLED})" if kind is ErrorKind.CANCELLED else text,
         error_kind=kind,
         error_retriable=kind in _RETRIABLE,
-        duration_ms=_since(began),
+        duration_ms=milliseconds_since(began),
         warnings=tuple(context.warnings),
     )
 
@@ -144,8 +145,3 @@ def _kind_of(error: BaseException) -> ErrorKind:
     if isinstance(error, OSError) and not _NETWORK_NAMES.isdisjoint(kind.__name__ for kind in type(error).__mro__):
         return ErrorKind.NETWORK
     return next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), ErrorKind.EXECUTION)
-
-
-def _since(began: float) -> float:
-    """Milliseconds, to the microsecond: more digits would only lengthen traces."""
-    return round((perf_counter() - began) * 1000, 3)

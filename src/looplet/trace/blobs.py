@@ -51,11 +51,12 @@ class Blobs:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read: dict[str, Any] = {}  # the result of the last step is often the output, too
+        self._step: Any = None  # that the latest line about a step was about
 
     def put_back(self, record: dict[str, Any]) -> dict[str, Any]:
-        result = record.get("result")
+        result, self._step = record.get("result"), record.get("step", self._step)
         if isinstance(result, dict) and "blob" in result:
-            value = self._load(result["blob"], f"the result of step {record.get('step')}")
+            value = self._load(result["blob"], f"the result of step {self._step}")
             record = record | {"result": {**result, "data": value}}
         if "output_blob" in record:
             record = record | {"output": self._load(record["output_blob"], "the output")}

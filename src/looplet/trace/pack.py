@@ -9,6 +9,7 @@
                   {"result": N}: the tool message whose content is the text of step N's result, and nothing else
     content       [text, {"step": N}, text]: the text of step N's result in between
     tool_call     a number: that call of the latest reply, literally. CallStarted leaves out the next one in order
+    step          left out in a line about the same step as the line about a step before it
     result        leaves out the name of the tool that was called
     StepFinished  leaves out what its CallStarted and CallFinished said, the number of the latest model call, and usage
                   that the replies since the previous step add up to
@@ -176,7 +177,7 @@ class Packer:
     def _call_started(self, event: CallStarted) -> dict[str, Any]:
         call, asked = self._call(event.tool_call), self._call(event.asked)
         self._open[event.step] = {"tool_call": call, "asked": asked}
-        record: dict[str, Any] = {"step": event.step}
+        record: dict[str, Any] = self._turn.at_step(event.step)
         place = self._refer(call)
         if place != self._turn.next_call:
             record["tool_call"] = place
@@ -188,7 +189,9 @@ class Packer:
     def _call_finished(self, event: CallFinished) -> dict[str, Any]:
         said = self._open.setdefault(event.step, {})
         call, result = self._call(event.tool_call), self._result(event.result)
-        record = {"step": event.step} if said.get("tool_call") == call else {"step": event.step, "tool_call": call}
+        record: dict[str, Any] = self._turn.at_step(event.step)
+        if said.get("tool_call") != call:
+            record["tool_call"] = call
         said |= {"tool_call": call, "result": result}
         return record | {"result": _of_tool(result, call)}
 
@@ -197,7 +200,7 @@ class Packer:
         said = self._open.pop(step.number, {})
         call, asked = self._call(step.tool_call), self._call(event.asked)
         result = self._result(step.tool_result)
-        record: dict[str, Any] = {"step": step.number}
+        record: dict[str, Any] = self._turn.at_step(step.number)
         if event.call != self._turn.number:
             record["call"] = event.call
         if said.get("tool_call") != call:

@@ -17,6 +17,17 @@ class Turn:
         self.calls: list[dict[str, Any]] = []  # of that reply, literally
         self.next_call = 0  # the one that starts next, in their order
         self.messages: list[dict[str, Any]] = []
+        self._step = 0  # of the latest line about a step
+
+    def at_step(self, number: int) -> dict[str, int]:
+        """What a line about step `number` says of it: nothing when the line before it was about the same step."""
+        before, self._step = self._step, number
+        return {} if number == before else {"step": number}
+
+    def step_of(self, record: dict[str, Any]) -> int:
+        """The inverse: which step a line is about."""
+        self._step = record.get("step", self._step)
+        return self._step
 
     def asked(self) -> None:
         """A request was sent: what the turn so far said is part of it."""

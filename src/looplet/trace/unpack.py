@@ -107,27 +107,29 @@ class Unpacker:
         return Message.from_dict(packed | {"content": content})
 
     def _call_started(self, record: dict[str, Any]) -> CallStarted:
-        place = record.get("tool_call", self._turn.next_call)
+        number, place = self._turn.step_of(record), record.get("tool_call", self._turn.next_call)
         call = self._call(place)
         self._turn.begun(place)
         asked = self._call(record["asked"]) if "asked" in record else call
-        self._open[record["step"]] = {"tool_call": call, "asked": asked}
-        return CallStarted(record["step"], call, asked, record.get("approved", False))
+        self._open[number] = {"tool_call": call, "asked": asked}
+        return CallStarted(number, call, asked, record.get("approved", False))
 
     def _call_finished(self, record: dict[str, Any]) -> CallFinished:
-        said = self._open.setdefault(record["step"], {})
+        number = self._turn.step_of(record)
+        said = self._open.setdefault(number, {})
         if "tool_call" in record:
             said["tool_call"] = self._call(record["tool_call"])
-        said["result"] = self._result(record, said["tool_call"])
-        return CallFinished(record["step"], said["tool_call"], said["result"])
+        said["result"] = self._result(number, record["result"], said["tool_call"])
+        return CallFinished(number, said["tool_call"], said["result"])
 
     def _step_finished(self, record: dict[str, Any]) -> StepFinished:
-        number, said = record["step"], self._open.pop(record["step"], {})
+        number = self._turn.step_of(record)
+        said = self._open.pop(number, {})
         call = self._call(record["tool_call"]) if "tool_call" in record else said["tool_call"]
         self._turn.begun(record.get("tool_call"))
         asked = self._call(record["asked"]) if "asked" in record else said.get("asked", call)
         if "result" in record:
-            said["result"] = self._result(record, call)
+            said["result"] = self._result(number, record["result"], call)
         model_call = record.get("call", self._turn.number)
         prompt = self._prompts.get(model_call)
         usage = Usage.from_dict(record["usage"]) if "usage" in record else self._spent
@@ -137,11 +139,11 @@ class Unpacker:
         step = Step(number, call, said["result"], prompt, usage)
         return StepFinished(step, asked, model_call, self._kept(record))
 
-    def _result(self, record: dict[str, Any], call: ToolCall) -> ToolResult:
-        packed = {"tool": call.tool, **record["result"]}
+    def _result(self, number: int, packed: dict[str, Any], call: ToolCall) -> ToolResult:
+        packed = {"tool": call.tool, **packed}
         if packed.get("error_kind") not in _KINDS:  # of a newer looplet
             packed["error_kind"] = ErrorKind.EXECUTION
-        self._words[record["step"]] = result_words(packed)
+        self._words[number] = result_words(packed)
         return ToolResult.from_dict(packed)
 
     def _kept(self, record: dict[str, Any]) -> Checkpoint | None:
