@@ -115,8 +115,8 @@ def annotate(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
         score = None
     cell, secrets = cell_of(item), secrets_of(item)
     entry = {
-        "id": _id(item),
-        "eval": eval_name(_id(item)),
+        "id": node_id(item),
+        "eval": eval_name(node_id(item)),
         "case": cell.case.id if cell else None,
         "outcome": kind,
         "score": score,
@@ -134,7 +134,7 @@ def annotate(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
         report.sections.append(("trace of the run", f"looplet show {outcome.trace}"))
 
 
-def _id(item: pytest.Item) -> str:
+def node_id(item: pytest.Item) -> str:
     """The node id without the `@group` that xdist's loadgroup appends: the same in every session."""
     assert item.parent is not None, "an item has a parent"  # noqa: S101  # for the type checker
     return f"{item.parent.nodeid}::{item.name}"

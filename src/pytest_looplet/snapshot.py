@@ -20,6 +20,7 @@ from syrupy.location import PyTestLocation
 from pytest_looplet import pending
 from pytest_looplet.backends import is_named_live
 from pytest_looplet.cells import cell_of
+from pytest_looplet.item import node_id
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.runs import outcome_of
 from pytest_looplet.snapshot_guard import NOTES, SUFFIX, relative_to_root, session_id
@@ -126,11 +127,11 @@ class TraceSnapshot(SnapshotAssertion):
     def _check_one_writer(self, result: AssertionResult, text: str) -> None:
         """Two backends share a file, and a name may be given twice: the first text must not be lost unnoticed."""
         written = self.item.config.stash.setdefault(_WRITTEN, {})
-        before, writer = written.setdefault(result.snapshot_location, (text, _id(self.item)))
+        before, writer = written.setdefault(result.snapshot_location, (text, node_id(self.item)))
         if before != text:
             raise AssertionError(
                 f"{Path(result.snapshot_location).name} was written twice with different texts, by {writer} and by "
-                f"{_id(self.item)}; tell them apart: trace_snapshot(name=...), or update with one backend"
+                f"{node_id(self.item)}; tell them apart: trace_snapshot(name=...), or update with one backend"
             )
 
     def _keep_pending(self, result: AssertionResult, text: str) -> None:
@@ -142,7 +143,7 @@ class TraceSnapshot(SnapshotAssertion):
             pending.discard(root, pending.SNAPSHOT, target, session=session)
             return
         why = "\n".join(in_words(_text(result.recalled_data), text))
-        if pending.write_snapshot(root, _id(self.item), target, text, why, session=session):
+        if pending.write_snapshot(root, node_id(self.item), target, text, why, session=session):
             _note(self.item, "pending")
 
     def explain(self, diff_mode: DiffMode = DiffMode.DETAILED) -> list[str]:
@@ -206,11 +207,6 @@ def _paths(item: pytest.Item) -> dict[Path, str]:
 
 def _note(item: pytest.Item, what: str) -> None:
     item.stash.setdefault(NOTES, set()).add(what)
-
-
-def _id(item: pytest.Item) -> str:
-    assert item.parent is not None, "an item has a parent"  # noqa: S101  # for the type checker
-    return f"{item.parent.nodeid}::{item.name}"
 
 
 def _text(data: SerializedData | None) -> str | None:

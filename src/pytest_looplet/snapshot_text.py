@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from looplet._pretty import shorten
+from looplet._pretty import shorten, visible
 from looplet.result import RunResult
 from looplet.trace.diff import diff_texts
 from looplet.trace.directory import JOURNAL
@@ -90,10 +90,9 @@ def _by_section(before: str, after: str) -> Iterator[str]:
         first = next(change for change in group if change[0] != "equal")
         yield f"@@ {_heading_above(old, first[1] - (first[0] == 'insert'))}"
         for tag, i1, i2, j1, j2 in group:
-            if tag == "equal":
-                yield from (f"  {line}".rstrip() for line in old[i1:i2])
-            else:
-                yield from (f"- {line}".rstrip() for line in old[i1:i2])
+            sign = " " if tag == "equal" else "-"
+            yield from (f"{sign} {visible(line)}".rstrip() for line in old[i1:i2])  # anybody may have edited the file
+            if tag != "equal":
                 yield from (f"+ {line}".rstrip() for line in new[j1:j2])
 
 

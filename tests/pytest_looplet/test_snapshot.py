@@ -213,6 +213,16 @@ def test_a_snapshot_with_merge_conflicts_is_a_difference(pytester: pytest.Pytest
     session(pytester, "-k", "refund-17").assert_outcomes(failed=1, deselected=3)
 
 
+def test_a_snapshot_cannot_control_the_terminal(pytester: pytest.Pytester) -> None:
+    _written(pytester)
+    path = pytester.path / "evals/__snapshots__" / FIRST
+    path.write_text(path.read_text().replace("looplet trace", "looplet trace\n  \x1b[2J"))
+    result = session(pytester, "-vv", "-k", "refund-17")
+    result.assert_outcomes(failed=1, deselected=3)
+    assert "-   \\x1b[2J" in result.stdout.str()
+    assert "\x1b" not in result.stdout.str()
+
+
 def test_a_snapshot_that_cannot_be_read_is_a_failure(pytester: pytest.Pytester) -> None:
     _written(pytester)
     (pytester.path / "evals/__snapshots__" / FIRST).write_bytes(b"\xff\xfe")
