@@ -64,6 +64,7 @@ def test_the_command_and_the_plugin_are_announced(wheel: Path) -> None:
     entry_points = dist_info(wheel, "entry_points.txt")
     assert re.search(r"\[console_scripts\]\nlooplet = looplet\.cli:main\n", entry_points)
     assert re.search(r"\[pytest11\]\nlooplet = pytest_looplet\.plugin\n", entry_points)
+    assert re.search(r"\[looplet\.commands\]\nreview = pytest_looplet\.review\.command:main\n", entry_points)
 
 
 def test_the_core_installs_as_one_package_and_works(wheel: Path, tmp_path: Path) -> None:
