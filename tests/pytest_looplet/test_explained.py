@@ -45,7 +45,7 @@ CHANGES = {
         "request 1: tools[0].name differs at char 0: recorded 'lookup' now 'done'",
     ),
     "argument": (
-        QUICK.replace("def agent", REWRITE.lstrip() + "\n    def agent").replace(LOOP, LOOP[:-1] + ", hooks=[Rewrite()])"),
+        QUICK.replace("    def agent", f"{REWRITE}\n    def agent").replace(LOOP, LOOP[:-1] + ", hooks=[Rewrite()])"),
         "step 1 lookup: arguments: quick added true",
         "step 1 lookup: arguments: quick added true; request 1: tools[0].parameters",
     ),
