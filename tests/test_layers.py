@@ -20,8 +20,8 @@ SRC = Path(__file__).parents[1] / "src"
 LONGEST_FILE = 350
 
 _VOCABULARY = (
-    "_clock _compare _pretty _record _version ambient cancel config decisions effects errors events messages protocols result",
-    "state types",
+    "_clock _compare _pretty _record _version ambient cancel config decisions effects errors events messages",
+    "protocols result state types",
 )
 LEVELS = {
     **dict.fromkeys(" ".join(_VOCABULARY).split(), 0),

@@ -67,8 +67,9 @@ def stale_report(nodeid: str, difference: str) -> pytest.TestReport:
         location=(file, None, nodeid.partition("::")[2]),
         keywords={},
         outcome="failed",
-        longrepr=f"stale recording: {difference}\nThe agent no longer sends what was recorded. `looplet review` shows it "
-        "and accepts new wording; for new behaviour record the case again, or set the ini key looplet_stale = warn",
+        longrepr=f"stale recording: {difference}\n"
+        "The agent no longer sends what was recorded. `looplet review` shows it and accepts new wording; "
+        "for new behaviour record the case again, or set the ini key looplet_stale = warn",
         when="call",
     )
 
