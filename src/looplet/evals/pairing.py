@@ -17,8 +17,7 @@ def pair_in_order(expected: int, actual: int, matches: Matches) -> Pairs:
     best = [[0] * (actual + 1) for _ in range(expected + 1)]  # best[i][j]: of expected[i:] and actual[j:]
     for i in reversed(range(expected)):
         for j in reversed(range(actual)):
-            without = max(best[i + 1][j], best[i][j + 1])
-            best[i][j] = max(without, best[i + 1][j + 1] + 1) if matches(i, j) else without
+            best[i][j] = best[i + 1][j + 1] + 1 if matches(i, j) else max(best[i + 1][j], best[i][j + 1])
     pairs: Pairs = {}
     i = j = 0
     while i < expected and j < actual:

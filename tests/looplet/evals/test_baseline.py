@@ -134,6 +134,7 @@ def test_a_case_without_a_score_is_left_out_and_named() -> None:
         ({"outcome": "pass", "score": None, "passed": None}, None),  # a label that informs
         ({"outcome": "skip", "score": None, "passed": None}, None),
         ({"outcome": "error", "score": None, "passed": None}, None),
+        ({"outcome": "error", "score": 1.0, "passed": None}, None),
     ],
 )
 def test_what_has_no_score_counts_by_whether_it_passed(fields: dict[str, Any], value: float | None) -> None:
@@ -200,8 +201,8 @@ def test_of_several_backends_each_is_compared_with_itself() -> None:
 
 
 def test_items_without_a_case_are_paired_by_their_id() -> None:
-    items = [{**item, "case": None} for item in items_of(even(10, 0.5))]
-    assert compare(report_of(items), report_of(items), margin=0.05)[0].delta == 0.0
+    now, before = ([{**item, "case": None} for item in items_of(even(10, score))] for score in (0.5, 0.9))
+    assert compare(report_of(now), report_of(before), margin=0.05)[0].p == 2**-10
 
 
 def test_a_comparison_as_the_report_has_it() -> None:

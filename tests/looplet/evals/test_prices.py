@@ -62,7 +62,7 @@ def test_the_most_specific_line_counts(model: str, pattern: str) -> None:
 
 
 def test_a_whole_name_comes_before_any_pattern() -> None:
-    table = PriceTable.from_lines(["my-model-? 1 1", "my-model-1 2 2", "odd[name] 3 3"])
+    table = PriceTable.from_lines(["my-model-1* 1 1", "my-model-1 2 2", "odd[name] 3 3"])
     assert table.find("my-model-1") == Price("my-model-1", 2, 2, 2)
     assert table.find("odd[name]") == Price("odd[name]", 3, 3, 3)
 
