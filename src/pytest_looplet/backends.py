@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_looplet.options import OPTIONS, unknown_backend
+from pytest_looplet.choices import Choice, unknown_backend
+from pytest_looplet.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,10 +57,11 @@ FROM_CONTROLLER = pytest.StashKey[dict[str, dict[str, Any]]]()
 
 
 def connected(name: str, config: pytest.Config) -> Backend:
-    """Return the backend `name`, connected once a process. A server that cannot be used is a UsageError."""
+    """Return the backend labelled `name`, connected once a process. A server that cannot be used is a UsageError."""
     backends = config.stash.setdefault(CONNECTED, {})
     if name not in backends:
-        backends[name] = _connect(name, config, config.stash.get(FROM_CONTROLLER, {}).get(name))
+        choice = choice_of(name, config.stash[OPTIONS])
+        backends[name] = connect(choice, config, config.stash.get(FROM_CONTROLLER, {}).get(name))
     return backends[name]
 
 
@@ -68,13 +70,19 @@ def close_all(config: pytest.Config) -> None:
         backend.close()
 
 
+def choice_of(label: str, options: Options) -> Choice:
+    return next((choice for choice in options.choices if choice.label == label), Choice(label, label, options.model))
+
+
 def is_named_live(name: str) -> bool:
     """Say whether this name stands for a model that is asked over a network or in a server of ours."""
     return name not in ("replay", "mock")
 
 
-def _connect(name: str, config: pytest.Config, known: dict[str, Any] | None) -> Backend:
-    options = config.stash[OPTIONS]
+def connect(choice: Choice, config: pytest.Config, known: dict[str, Any] | None = None) -> Backend:
+    """Make a backend. `known` is what the controller of this worker found out about it."""
+    name = choice.name
+    options = config.stash[OPTIONS]._replace(model=choice.model)
     if not is_named_live(name):
         return Backend(name)
     from looplet.errors import BackendError
@@ -94,7 +102,7 @@ def _connect(name: str, config: pytest.Config, known: dict[str, Any] | None) -> 
 
 
 def _hooked(name: str, options: Options, config: pytest.Config) -> Backend:
-    llm = config.hook.pytest_looplet_make_backend(name=name, config=config)
+    llm = config.hook.pytest_looplet_make_backend(name=name, config=config, model=options.model)
     if llm is None:
         raise pytest.UsageError(unknown_backend("--looplet-backend", name))
     model = options.model or getattr(llm, "model", None) or getattr(llm, "name", None)

@@ -1,4 +1,4 @@
-"""The cells an eval is run for: one agent on one case with one backend, run once and scored by several evals."""
+"""The cells an eval is run for: a trial of an agent on a case with a backend, run once and scored by several evals."""
 
 from __future__ import annotations
 
@@ -26,14 +26,30 @@ class Cell(NamedTuple):
     agent_name: str
     case: EvalCase
     backend: str
+    trial: int = 1
+    trials: int = 1
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        return str(self.file), self.agent_name, self.case.id, self.backend
+    def key(self) -> tuple[str, ...]:
+        return str(self.file), self.agent_name, self.case.id, self.backend, str(self.trial)
+
+    @property
+    def name(self) -> str:
+        """The case and, beyond the first, the trial: names the recording."""
+        return with_trial(self.case.id, self.trial)
+
+    @property
+    def run_name(self) -> str:
+        return with_trial(f"{self.case.id}-{self.backend}", self.trial)
+
+
+def with_trial(name: str, trial: int) -> str:
+    return name if trial == 1 else f"{name}-t{trial}"
 
 
 # every cell that was collected, deselected ones too
-CELLS = pytest.StashKey[dict[tuple[str, str, str, str], Cell]]()
+CELLS = pytest.StashKey[dict[tuple[str, ...], Cell]]()
+_RECORDINGS = pytest.StashKey[dict[tuple[str, ...], Cell]]()  # by what names their recording
 
 
 def cell_of(item: pytest.Item) -> Cell | None:
@@ -43,36 +59,51 @@ def cell_of(item: pytest.Item) -> Cell | None:
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Make one item per (case, backend) of an eval that reaches our `run` or `case` fixture."""
+    """Make one item per (case, backend, trial) of an eval that reaches our `run` or `case` fixture."""
     if CELL_FIXTURE not in metafunc.fixturenames or metafunc.definition.getparent(EvalModule) is None:
         return
     if not is_eval_name(metafunc.definition.name, metafunc.config):
         return
     try:
         cells = _cells(metafunc.definition, metafunc.config)
+        ids = _ids(cells)
     except (ValueError, TypeError, ImportError, AttributeError, OSError) as error:
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
-    several = len({cell.backend for cell in cells}) > 1
     metafunc.parametrize(
         CELL_FIXTURE,
         [pytest.param(cell, marks=_marks(cell.case)) for cell in cells],
         indirect=True,
-        ids=[f"{cell.case.id}-{cell.backend}" if several else cell.case.id for cell in cells],
+        ids=ids,
     )
 
 
 def _cells(definition: pytest.Function, config: pytest.Config) -> list[Cell]:
-    from pytest_looplet.declare import read_declaration  # loads looplet: only where evals are collected
+    from pytest_looplet.declare import read_declaration, trials_of  # loads looplet: only where evals are collected
 
     declared = read_declaration(definition, config)
-    known = config.stash.setdefault(CELLS, {})
+    known, recordings = config.stash.setdefault(CELLS, {}), config.stash.setdefault(_RECORDINGS, {})
     cells = []
     for case in declared.cases:
+        trials = trials_of(case, declared, config)
         for backend in config.stash[OPTIONS].backends:
-            cell = Cell(definition.path, declared.agent, declared.agent_name, case, backend)
-            _check_unique(known.setdefault(cell.key, cell), cell)
-            cells.append(cell)
+            for trial in range(1, trials + 1):
+                cell = Cell(definition.path, declared.agent, declared.agent_name, case, backend, trial, trials)
+                _check_unique(known.setdefault(cell.key, cell), cell)
+                place = (str(cell.file), cell.agent_name, cell.name)
+                _check_apart(recordings.setdefault(place, cell), cell)
+                cells.append(cell)
     return cells
+
+
+def _ids(cells: list[Cell]) -> list[str]:
+    several = len({cell.backend for cell in cells}) > 1
+    ids: dict[str, Cell] = {}
+    for cell in cells:
+        name = cell.run_name if several else cell.name
+        if name in ids:
+            raise ValueError(f"{_told(ids[name])} and {_told(cell)} would both be named {name!r}; rename the case")
+        ids[name] = cell
+    return list(ids)
 
 
 def _check_unique(known: Cell, cell: Cell) -> None:
@@ -86,6 +117,17 @@ def _check_unique(known: Cell, cell: Cell) -> None:
                 f"two different {what} would share the run {cell.agent_name}/{cell.case.id}; "
                 f"give them different {handle}"
             )
+
+
+def _check_apart(known: Cell, cell: Cell) -> None:
+    """The second trial of `a` is recorded where a case named `a-t2` is."""
+    if (known.case.id, known.trial) != (cell.case.id, cell.trial):
+        raise ValueError(f"{_told(known)} and {_told(cell)} would share the recording {cell.name!r}; rename the case")
+
+
+def _told(cell: Cell) -> str:
+    trial = f"trial {cell.trial} of " if cell.trials > 1 else ""
+    return f"{trial}case {cell.case.id!r} with {cell.backend}"
 
 
 def _marks(case: EvalCase) -> list[Any]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from looplet.evals.case import EvalCase, check_names, load_cases, slug
-from pytest_looplet.options import OPTIONS
+from pytest_looplet.options import MAX_TRIALS, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 OFFERED = ("task", "llm", "workdir")
-MARK_KEYS = ("agent", "cases", "threshold")
+MARK_KEYS = ("agent", "cases", "trials", "threshold", "gate")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Declaration:
     agent: Callable[..., Any] | None
     agent_name: str
     cases: list[EvalCase]
+    trials: int | None = None
 
 
 def mark_values(item: pytest.Item) -> dict[str, Any]:
@@ -38,10 +39,25 @@ def mark_values(item: pytest.Item) -> dict[str, Any]:
         check_names("pytest.mark.looplet has", mark.kwargs, MARK_KEYS)
         for key, value in mark.kwargs.items():
             values.setdefault(key, value)
-    threshold = values.get("threshold")
-    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
-        raise ValueError(f"pytest.mark.looplet(threshold={threshold!r}): use a number from 0 to 1")
+    for key in ("threshold", "gate"):
+        value = values.get(key)
+        if value is not None and not (_is_number(value) and 0 <= value <= 1):
+            raise ValueError(f"pytest.mark.looplet({key}={value!r}): use a number from 0 to 1")
+    check_trials(values.get("trials"), "pytest.mark.looplet(trials={!r})")
     return values
+
+
+def check_trials(value: object, where: str) -> None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_TRIALS
+    if value is not None and not is_count:
+        raise ValueError(f"{where.format(value)}: use a whole number from 1 to {MAX_TRIALS}")
+
+
+def trials_of(case: EvalCase, declared: Declaration, config: pytest.Config) -> int:
+    """--looplet-trials > the case > the mark > the ini key."""
+    options = config.stash[OPTIONS]
+    check_trials(case.trials, f"case {case.id!r}: trials={{!r}}")
+    return options.trials or case.trials or declared.trials or options.default_trials
 
 
 def _is_number(value: object) -> bool:
@@ -65,7 +81,8 @@ def read_declaration(definition: pytest.Function, config: pytest.Config) -> Decl
     if agent is not None:
         check_agent(agent)
     name = agent_name(agent) if agent is not None else "none"
-    return Declaration(agent, name, load_cases(values["cases"], definition.path.parent))
+    cases = load_cases(values["cases"], definition.path.parent)
+    return Declaration(agent, name, cases, values.get("trials"))
 
 
 def _imported(reference: str) -> Any:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_looplet_make_backend(name: str, config: pytest.Config) -> object | None:
-    """Return the model for `--looplet-backend=NAME`, or None for a name you do not know.
+def pytest_looplet_make_backend(name: str, config: pytest.Config, model: str | None) -> object | None:
+    """Return the model for `--looplet-backend=NAME` or `NAME:MODEL`, or None for a name you do not know.
 
-    When: once a process, before the first run. Gets: the name as given. Answer: any object `composable_loop` takes as
-    `llm`; it is shared by concurrent runs. Several: the first that is not None is used.
+    When: once a process and model, before the first run. Gets: the name, and the model if one was named. Answer: any
+    object `composable_loop` takes as `llm`, which concurrent runs share. Several: the first that is not None is used.
     """
 
 

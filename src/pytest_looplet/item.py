@@ -176,6 +176,7 @@ def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[s
         "file": file,
         "agent": cell.agent_name,
         "case": cell.case.id,
+        "trial": cell.trial,
         "backend": outcome.backend,
         "model": outcome.model,
         "trace": outcome.trace,

@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pytest
 
 from pytest_looplet import stored_session
+from pytest_looplet.choices import BUILT_IN_BACKENDS, Choice, read_choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPORT_SUFFIXES = (".json", ".html")
-BUILT_IN_BACKENDS = ("replay", "mock", "openai", "anthropic", "ollama", "local")
+MAX_TRIALS = 1000
+_BACKEND = f"model for evals: {', '.join(BUILT_IN_BACKENDS)} or a hook's; several are compared"
 _PRICES = "what models cost, a line each: MODEL INPUT OUTPUT [CACHED], per million tokens; MODEL may be a glob"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
 class Options(NamedTuple):
-    """What the session was asked to do. `asked` lists the looplet options of the command line."""
+    """What the session was asked to do. `asked` lists the looplet options of the command line.
+
+    `backends` are the labels of the `choices`. `trials` overrides marks and cases, `default_trials` does not.
+    """
 
     backends: tuple[str, ...]
+    choices: tuple[Choice, ...]
     model: str | None
     base_url: str | None
     record: bool
@@ -32,6 +38,11 @@ class Options(NamedTuple):
     max_cost: float | None
     prices: tuple[str, ...]
     traces: Path | None
+    trials: int | None
+    default_trials: int
+    undecided: Literal["fail", "warn"]
+    baseline: Path | None
+    margin: float
     reports: tuple[Path, ...]
     stale: Literal["fail", "warn"]
     threshold: float | None
@@ -45,12 +56,14 @@ OPTIONS = pytest.StashKey[Options]()
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("looplet", "looplet evals")
     add: Callable[..., None] = group.addoption
-    add("--looplet-backend", metavar="NAME[,NAME]", help=f"model for evals: {', '.join(BUILT_IN_BACKENDS)} or a hook's")
+    add("--looplet-backend", metavar="NAME[:MODEL][,...]", help=_BACKEND)
     add("--looplet-model", metavar="MODEL", help="model name (default: the only one the server offers)")
     add("--looplet-base-url", metavar="URL", help="address of the server, for openai, anthropic and ollama")
     add("--looplet-record", action="store_true", default=None, help="run live and replace the cases' recordings")
     add("--looplet-concurrency", metavar="N", help="runs at once (default: 8 for remote models, else 1)")
     add("--looplet-run-timeout", metavar="SECONDS", help="give up on a run after this time")
+    add("--looplet-trials", metavar="N", help="run every case N times, whatever marks and cases say")
+    add("--looplet-baseline", metavar="FILE", help="compare with the JSON report of an earlier session; drops fail")
     add("--looplet-max-cost", metavar="AMOUNT", help="start no more runs once this much is spent (see looplet_prices)")
     add("--looplet-traces", metavar="DIR", help="score the runs an earlier session left in DIR, run nothing")
     add(
@@ -69,20 +82,26 @@ def add_options(parser: pytest.Parser) -> None:
         ("report", "default of --looplet-report; several files are separated by commas"),
         ("agent", "default agent of evals, 'module:function'"),
         ("threshold", "least score an eval passes with, 0 to 1"),
+        ("baseline", "default of --looplet-baseline"),
+        ("undecided", "gates that trials can neither confirm nor refute: 'fail' the session (default) or 'warn'"),
         ("stale", "stale recordings: 'fail' the session (default) or 'warn'"),
     ):
         parser.addini(f"looplet_{key}", text, type="string", default=None)
     parser.addini("looplet_files", "eval files besides evals/**/eval_*.py (globs, from rootdir)", "args", default=[])
     parser.addini("looplet_prices", _PRICES, type="linelist", default=[])
     parser.addini("looplet_volatile", "JSON keys and arguments that trace_snapshot leaves out", "args", default=[])
+    parser.addini("looplet_trials", "how often a case is run where its mark and itself say nothing", "int", default=1)
+    parser.addini("looplet_margin", "drops up to this size are no regression (0.05)", "float", default=0.05)
     parser.addini("looplet_functions", "names of evals (globs)", "args", default=["eval_*"])
 
 
 def resolve(config: pytest.Config) -> Options:
     """Read every option once, and refuse what is not understood."""
     record = _flag(_given(config, "record"))
+    choices = _choices(config)
     options = Options(
-        backends=_backends(config, _given(config, "backend")),
+        backends=tuple(choice.label for choice in choices),
+        choices=choices,
         model=_text(config, "model"),
         base_url=_text(config, "base_url"),
         record=record,
@@ -91,13 +110,18 @@ def resolve(config: pytest.Config) -> Options:
         max_cost=_positive(_given(config, "max_cost"), "an amount above 0, such as 0.50"),
         prices=tuple(config.getini("looplet_prices")),
         traces=_traces(config),
+        trials=_trials(*_given(config, "trials")),
+        default_trials=_trials("looplet_trials", _typed(config, "trials")) or 1,
+        undecided=_fail_or_warn(config, "undecided"),
+        baseline=_file(config, "baseline"),
+        margin=_margin(_typed(config, "margin")),
         reports=_reports(config, _given(config, "report")),
-        stale=_stale(config.getini("looplet_stale")),
+        stale=_fail_or_warn(config, "stale"),
         threshold=_threshold(config.getini("looplet_threshold")),
         agent=config.getini("looplet_agent") or None,
         asked=tuple(
             name
-            for name in ("backend", "record", "traces", "report")
+            for name in ("backend", "record", "traces", "trials", "baseline", "report")
             if config.getoption(f"looplet_{name}") is not None
         ),
     )
@@ -115,7 +139,7 @@ def _given(config: pytest.Config, name: str) -> tuple[str, Any]:
     variable = f"LOOPLET_{name.upper()}"
     if variable in os.environ:
         return variable, os.environ[variable]
-    if name in ("record", "traces"):  # no ini keys: one session is asked to, not each
+    if name in ("record", "traces", "trials"):  # one session is asked to, not each; looplet_trials is another thing
         return option, None
     return f"looplet_{name}", config.getini(f"looplet_{name}") or None
 
@@ -145,23 +169,10 @@ def _text(config: pytest.Config, name: str) -> str | None:
     return _given(config, name)[1] or None
 
 
-def _backends(config: pytest.Config, given: tuple[str, Any]) -> tuple[str, ...]:
-    where, value = given
-    names = tuple(name.strip() for name in (value or "replay").split(",") if name.strip())
-    if not names or len(set(names)) != len(names):
-        raise pytest.UsageError(f"{where}={value!r}: give one or more different backends, separated by commas")
-    for name in names:
-        hooked = config.hook.pytest_looplet_make_backend.get_hookimpls()
-        if name not in BUILT_IN_BACKENDS and not hooked:
-            raise pytest.UsageError(unknown_backend(where, name))
-    return names
-
-
-def unknown_backend(where: str, name: str) -> str:
-    return (
-        f"{where}: unknown backend {name!r}; use one of {', '.join(BUILT_IN_BACKENDS)}, "
-        "or implement the hook pytest_looplet_make_backend"
-    )
+def _choices(config: pytest.Config) -> tuple[Choice, ...]:
+    where, value = _given(config, "backend")
+    hooked = bool(config.hook.pytest_looplet_make_backend.get_hookimpls())
+    return read_choices(value or "replay", where, _text(config, "model"), any_name=hooked)
 
 
 def _flag(given: tuple[str, Any]) -> bool:
@@ -205,12 +216,40 @@ def _reports(config: pytest.Config, given: tuple[str, Any]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(Path(config.invocation_params.dir, name) for name in names if name))
 
 
-def _stale(value: str | None) -> Literal["fail", "warn"]:
+def _fail_or_warn(config: pytest.Config, name: str) -> Literal["fail", "warn"]:
+    value = config.getini(f"looplet_{name}")
     if value in (None, "", "fail"):
         return "fail"
     if value == "warn":
         return "warn"
-    raise pytest.UsageError(f"looplet_stale={value!r}: use 'fail' or 'warn'")
+    raise pytest.UsageError(f"looplet_{name}={value!r}: use 'fail' or 'warn'")
+
+
+def _trials(where: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if not str(value).isdecimal() or not 1 <= int(value) <= MAX_TRIALS:
+        raise pytest.UsageError(f"{where}={value!r}: use a whole number from 1 to {MAX_TRIALS}")
+    return int(value)
+
+
+def _typed(config: pytest.Config, name: str) -> Any:
+    """The value of a key with a type. A value that is not of it is an internal error in some versions of pytest."""
+    try:
+        return config.getini(f"looplet_{name}")
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"looplet_{name}: {error}") from None
+
+
+def _margin(value: float) -> float:
+    if not 0 <= value < 1:
+        raise pytest.UsageError(f"looplet_margin={value!r}: use a number from 0 to 1, such as 0.05")
+    return value
+
+
+def _file(config: pytest.Config, name: str) -> Path | None:
+    value = _text(config, name)
+    return Path(config.invocation_params.dir, value) if value else None
 
 
 def _threshold(value: str | None) -> float | None:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = (
-    "looplet(agent=None, cases=None, threshold=None): the agent an eval is about, its cases, "
-    "and the least score it passes with"
+    "looplet(agent=None, cases=None, trials=None, threshold=None, gate=None): the agent an eval is about, its cases, "
+    "how often each is run, the least score an item passes with, and the least mean score of all its items"
 )
 
 

@@ -17,7 +17,7 @@ JOURNAL = "journal.jsonl"
 
 
 def recording_dir(cell: Cell) -> Path:
-    return cell.file.parent / FOLDER / cell.file.stem / cell.agent_name / cell.case.id
+    return cell.file.parent / FOLDER / cell.file.stem / cell.agent_name / cell.name
 
 
 def traces_in(folder: Path) -> list[Path]:
@@ -31,7 +31,8 @@ def traces_in(folder: Path) -> list[Path]:
 def record_command(cell: Cell, root: Path) -> str:
     """The command that records this case."""
     file = os.path.relpath(cell.file, root)
-    return f"pytest {file} -k {cell.case.id} --looplet-backend=ollama --looplet-record"
+    trials = f" --looplet-trials={cell.trials}" if cell.trials > 1 else ""
+    return f"pytest {file} -k {cell.case.id} --looplet-backend=ollama --looplet-record{trials}"
 
 
 def replace_recording(target: Path, trace: Path) -> None:

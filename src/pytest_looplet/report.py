@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_looplet.cells import with_trial
+
 if TYPE_CHECKING:
     from pytest_looplet.options import Options
 
@@ -46,7 +48,8 @@ class Findings:
         for entry in self.entries.values():
             run = entry["run"]
             if run and run["stale"]:
-                found[f"{run['file']}::recording[{run['agent']}/{run['case']}]"] = run["stale"]
+                name = with_trial(run["case"], run["trial"])
+                found[f"{run['file']}::recording[{run['agent']}/{name}]"] = run["stale"]
         return dict(sorted(found.items()))
 
     @property

@@ -19,7 +19,7 @@ from pytest_looplet.worker import is_worker
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-NOTES = pytest.StashKey[set[str]]()  # on an item: "live" and "pending", what became of its comparisons
+NOTES = pytest.StashKey[set[str]]()  # on an item: "live", "trial" and "pending", what became of its comparisons
 _SESSION = pytest.StashKey[str]()
 _ATTRIBUTE = "looplet_snapshot"  # of a report: the notes
 _OUTPUT = "looplet_snapshots"  # of a worker
@@ -147,7 +147,7 @@ class SnapshotHooks:
         if is_worker(self._config):
             return
         report = getattr(getattr(self._config, "_syrupy", None), "report", None)
-        lines = [*self._live_lines(), *(self._unused_lines(report) if report is not None else ())]
+        lines = [*self._uncompared_lines(), *(self._unused_lines(report) if report is not None else ())]
         waiting = sum("pending" in notes for notes in self._notes.values())
         if waiting:
             lines.append(f"waiting for a decision: {waiting}; decide with: looplet review")
@@ -156,16 +156,21 @@ class SnapshotHooks:
             for line in lines:
                 terminalreporter.write_line(line)
 
-    def _live_lines(self) -> Iterator[str]:
+    def _uncompared_lines(self) -> Iterator[str]:
+        unwritten = "; no snapshot is written from one" if self._config.option.update_snapshots else ""
+        for name, items in self._counted("live"):
+            yield f"trace_snapshot: not compared on a live backend: {name} ({items}){unwritten}"
+        for name, items in self._counted("trial"):
+            yield f"trace_snapshot: of several trials the first is compared: {name} (not {items})"
+
+    def _counted(self, note: str) -> Iterator[tuple[str, str]]:
         counts: dict[str, int] = {}
         for nodeid, notes in self._notes.items():
-            if "live" in notes:
+            if note in notes:
                 name = nodeid.partition("[")[0]
                 counts[name] = counts.get(name, 0) + 1
-        unwritten = "; no snapshot is written from one" if self._config.option.update_snapshots else ""
         for name, count in sorted(counts.items()):
-            items = f"{count} item{'s' * (count != 1)}"
-            yield f"trace_snapshot: not compared on a live backend: {name} ({items}){unwritten}"
+            yield name, f"{count} item{'s' * (count != 1)}"
 
     def _unused_lines(self, report: Any) -> Iterator[str]:
         """Name what syrupy only counts, and take it from the count where it does not know."""

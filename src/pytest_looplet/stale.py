@@ -43,7 +43,7 @@ def look(llm: object, cell: Cell, trace: Path | None, root: Path) -> str | None:
 def recording_id(cell: Cell, root: Path) -> str:
     """The name under which a recording is reported."""
     file = cell.file.relative_to(root).as_posix() if cell.file.is_relative_to(root) else str(cell.file)
-    return f"{file}::recording[{cell.agent_name}/{cell.case.id}]"
+    return f"{file}::recording[{cell.agent_name}/{cell.name}]"
 
 
 def _explained(recording: Path, trace: Path | None, difference: str) -> str:

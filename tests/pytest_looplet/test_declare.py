@@ -33,7 +33,7 @@ def _error(pytester: pytest.Pytester, mark: str) -> str:
         ("pytestmark = pytest.mark.looplet(agent=agent, case=[1])", "unknown key 'case'; did you mean 'cases'?"),
         (
             "pytestmark = pytest.mark.looplet(agent, [1])",
-            "pytest.mark.looplet takes keywords only (agent, cases, threshold)",
+            "pytest.mark.looplet takes keywords only (agent, cases, trials, threshold, gate)",
         ),
         (
             "pytestmark = pytest.mark.looplet(agent=agent, cases=[{'task': 'x'}], threshold='high')",

@@ -26,6 +26,7 @@ class EvalCase(Record):
     files     what the run's work directory holds at the start: {relative path: text}, or a directory to copy
     script    replies for a scripted model: a list, or a callable of the prompt
     marks     pytest marks, or their names
+    trials    how often it is run; None leaves that to the mark and the session
     """
 
     id: str = ""
@@ -34,6 +35,7 @@ class EvalCase(Record):
     files: Any = None
     script: Any = None
     marks: tuple[Any, ...] = ()
+    trials: int | None = None
 
 
 def slug(text: str) -> str:

@@ -19,6 +19,7 @@ OUTCOMES = ("pass", "fail", "error", "skip")
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_TRIAL: dict[str, Any] = {"type": "integer", "minimum": 1}
 _SCORE: dict[str, Any] = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
 _TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 
@@ -50,6 +51,7 @@ SCHEMA: dict[str, Any] = {
                         "file": _TEXT,
                         "agent": _TEXT,
                         "case": _TEXT,
+                        "trial": _TRIAL,
                         "backend": _TEXT,
                         "model": _TEXT,
                         "stop_reason": _TEXT_OR_NULL,
@@ -136,7 +138,7 @@ def write_whole(text: str, path: Path) -> None:
 
 
 def _run_key(run: dict[str, Any]) -> str:
-    return "\n".join(str(run[field]) for field in ("file", "agent", "case", "backend"))
+    return "\n".join(str(run[field]) for field in ("file", "agent", "case", "backend", "trial"))
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:

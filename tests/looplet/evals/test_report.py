@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def _run(case: str, cost: float | None = None) -> dict[str, Any]:
     usage = {"input_tokens": 3, "output_tokens": 2, "cached_tokens": 0, "cost": cost}
-    where = {"file": "e.py", "agent": "a", "case": case, "backend": "openai", "model": "m"}
+    where = {"file": "e.py", "agent": "a", "case": case, "trial": 1, "backend": "openai", "model": "m"}
     return where | {"stop_reason": "done", "error": None, "stale": None, "trace": "t", "usage": usage}
 
 
