@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 import shutil
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looplet.ambient import Capture, capturing
 from looplet.backends.mock import MockLLMBackend
+from looplet.evals.collect import Collector, collect
+from looplet.evals.prices import PriceTable
 from looplet.evals.script import scripted
 from looplet.evals.transcript import is_messages, result_from_messages
 from looplet.hooks.provenance import ProvenanceSink
 from looplet.result import RunResult
+from looplet.trace.read import is_begun as is_trace
+from looplet.trace.redact import Redaction, Redactor
 from looplet.trace.replay import ReplayBackend
-from pytest_looplet import pending, stale
+from pytest_looplet import agents, pending, stale, stored
+from pytest_looplet.agents import RunError
+from pytest_looplet.costs import provider_of, with_costs
 from pytest_looplet.declare import wanted_arguments
 from pytest_looplet.output import Output, belonging_to
 from pytest_looplet.recordings import record_command, recording_dir, replace_recording, traces_in
 from pytest_looplet.store import Outcome
-from pytest_looplet.workpaths import WorkdirReplay, WorkdirSink
+from pytest_looplet.workpaths import WorkdirRedactor, WorkdirReplay, WorkdirSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from looplet.events import Event
     from pytest_looplet.backends import Backend
     from pytest_looplet.cells import Cell
-
-
-class RunError(Exception):
-    """A run that cannot be had, said in one line: shown without a traceback."""
+    from pytest_looplet.in_flight import InFlight
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,17 @@ class Job:
     name: str
     root: Path
     record: bool = False
+    prices: PriceTable = field(default_factory=PriceTable)
+    collectors: tuple[Collector, ...] = ()
 
     @property
     def trace(self) -> Path:
         return self.root / ".looplet" / "runs" / self.name
+
+    @property
+    def partial(self) -> Path:
+        """Where the trace is while the run goes on."""
+        return self.trace.with_name(f"{self.name}.partial")
 
     @property
     def workdir(self) -> Path:
@@ -60,21 +66,13 @@ class Job:
     def has_workdir(self) -> bool:
         return self.cell.agent is not None and "workdir" in wanted_arguments(self.cell.agent)
 
+    @property
+    def labels(self) -> dict[str, Any]:
+        return stored.labels_of(self.cell, self.root)
 
-class InFlight:
-    """A watcher that remembers the last thing begun, for the message of a run that never came back."""
 
-    def __init__(self) -> None:
-        self.text = "nothing was called yet"
-
-    def on_event(self, event: Event) -> None:
-        kind = type(event).__name__
-        if kind == "ModelCalled":
-            self.text = f"model call {event.call} was in flight"  # type: ignore[attr-defined]  # by name: told apart above
-        elif kind == "CallStarted":
-            self.text = f"tool call {event.tool_call.tool!r} of step {event.step} was in flight"  # type: ignore[attr-defined]
-        elif kind in ("ModelReplied", "ModelFailed", "CallFinished"):
-            self.text = "no call was in flight"
+class _GivenUp(Exception):
+    """The run came back when nobody waited for it any longer: its outcome is decided, its trace stays as it is."""
 
 
 def perform(job: Job, in_flight: InFlight) -> Outcome:
@@ -88,6 +86,9 @@ def perform(job: Job, in_flight: InFlight) -> Outcome:
             outcome.error = str(error)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # boundary: the user's agent
             outcome.error = _describe(error)
+    if outcome.result is not None:
+        models = [loop.model for loop in in_flight.loops if loop.model] or [outcome.model]
+        outcome.result = with_costs(outcome.result, models, job.prices, provider_of(job.backend))
     outcome.stdout, outcome.stderr = output.stdout.getvalue(), output.stderr.getvalue()
     outcome.log = output.log.getvalue()
     return outcome
@@ -95,32 +96,39 @@ def perform(job: Job, in_flight: InFlight) -> Outcome:
 
 def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
     llm = _llm(job, outcome)
-    partial_trace = job.trace.with_name(f"{job.name}.partial")
-    shutil.rmtree(partial_trace, ignore_errors=True)  # of an attempt that ended its process
+    shutil.rmtree(job.partial, ignore_errors=True)  # of an attempt that ended its process
     workdir = job.workdir if job.has_workdir else None
     # an agent can reach what is bound here: nothing that leads to the case
-    capture = Capture(partial(_hooks, partial_trace, workdir, in_flight), _labels(job))
+    capture = Capture(partial(_hooks, job.partial, workdir, in_flight), dict(job.labels))
+    in_flight.capture = capture
+    loops: list[RunResult] = []
     try:
-        with capturing(capture):
-            value = _call(job, llm)
+        try:
+            with capturing(capture):
+                value = agents.call(job, llm)
+        finally:
+            loops = _results(capture)
+            outcome.result = loops[-1] if loops else None
+        outcome.result = _collected(_result(value, loops, job), job)
     finally:
-        runs = [run for run in capture.runs if hasattr(run, "result")]
-        for run in runs:
-            _close(run)
-        if isinstance(llm, (ReplayBackend, MockLLMBackend)):
-            outcome.model = llm.name
-        trace = _settle(partial_trace, job.trace)
-        outcome.stale = stale.look(llm, job.cell, trace, job.root)
-        if trace is not None:
-            outcome.trace = trace.relative_to(job.root).as_posix()
-        results = _results(runs, trace)
-        outcome.result = results[-1] if results else None
-        if job.workdir.is_dir():
-            outcome.workdir = job.workdir.relative_to(job.root).as_posix()
-    outcome.result = _result(value, results, job.cell)
+        if not in_flight.finish():
+            raise _GivenUp
+        _leave(job, llm, bool(loops), outcome)
     _check_provider(outcome.result, outcome)
     if job.record and outcome.error is None:
-        _record(job, trace)
+        _record(job, bool(loops))
+
+
+def _results(capture: Capture) -> list[RunResult]:
+    """What the loops left that were started, those included that the agent left open."""
+    runs = [run for run in capture.runs if hasattr(run, "result")]
+    for run in runs:
+        _close(run)
+    results = [run.result for run in runs]
+    results = [result for result in results if result.trace_dir is not None and is_trace(Path(result.trace_dir))]
+    if len(results) > 1:
+        results[-1] = results[-1].replace(all=tuple(results))
+    return results
 
 
 def _close(run: Any) -> None:
@@ -129,15 +137,40 @@ def _close(run: Any) -> None:
         run.close()
 
 
+def _collected(result: RunResult, job: Job) -> RunResult:
+    """The result with what the collectors of the eval module found. In the trace it stands beside the last loop."""
+    workdir = job.workdir if job.has_workdir else None
+    redact = WorkdirRedactor(workdir) if workdir else True
+    collected = collect(result, job.collectors, workdir=workdir, case=job.cell.case, redact=redact)
+    if not result.all or collected is result:
+        return collected
+    last = result.all[-1].replace(artifacts=collected.artifacts)
+    return collected.replace(all=(*result.all[:-1], last))
+
+
+def _leave(job: Job, llm: Any, ran_loops: bool, outcome: Outcome) -> None:
+    """Give the trace its place, and say in `outcome` where it is; also of an agent that failed."""
+    if isinstance(llm, (ReplayBackend, MockLLMBackend)):
+        outcome.model = llm.name
+    is_whole = traces_in(job.partial) == [job.partial / "run_1"]  # of one loop the trace is the directory itself
+    trace = _settle(job.partial, job.trace)
+    outcome.stale = stale.look(llm, job.cell, trace if ran_loops else None, job.root)
+    if trace is not None:
+        outcome.trace = stored.shown(trace, job.root)
+    if outcome.result is not None:
+        outcome.result = _moved(outcome.result, job.trace, is_whole=is_whole)
+    if job.workdir.is_dir():
+        outcome.workdir = job.workdir.relative_to(job.root).as_posix()
+
+
+def _moved(result: RunResult, target: Path, *, is_whole: bool) -> RunResult:
+    place = target if is_whole or result.trace_dir is None else target / Path(result.trace_dir).name
+    return result.replace(trace_dir=str(place), all=tuple(_moved(one, target, is_whole=False) for one in result.all))
+
+
 def _hooks(folder: Path, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
     path = folder / f"run_{number}"
-    return (in_flight, WorkdirSink(path, workdir) if workdir else ProvenanceSink(path, redact=True))
-
-
-def _labels(job: Job) -> dict[str, str]:
-    cell = job.cell
-    file = cell.file.relative_to(job.root).as_posix() if cell.file.is_relative_to(job.root) else cell.file.name
-    return {"eval_file": file, "agent": cell.agent_name, "case": cell.case.id, "backend": cell.backend}
+    return (in_flight.watch(), WorkdirSink(path, workdir) if workdir else ProvenanceSink(path, redact=True))
 
 
 def _llm(job: Job, outcome: Outcome) -> Any:
@@ -152,7 +185,7 @@ def _llm(job: Job, outcome: Outcome) -> Any:
                 return WorkdirReplay(recording, job.workdir)
             return ReplayBackend(recording, on_miss="stale")
         if cell.case.script is None:
-            raise RunError(f"no recording of case {cell.case.id!r}; record it: {record_command(cell, job.root)}")
+            raise RunError(f"no recording of case {cell.name!r}; record it: {record_command(cell, job.root)}")
         outcome.backend = "script"
     if cell.case.script is None:
         raise RunError(no_script(cell))
@@ -163,57 +196,6 @@ def no_script(cell: Cell) -> str:
     return f"--looplet-backend=mock: case {cell.case.id!r} of {cell.file.name} has no script; add script=[...] to it"
 
 
-def _call(job: Job, llm: Any) -> Any:
-    """Call the agent and follow what it returns to its end."""
-    agent, case = job.cell.agent, job.cell.case
-    assert agent is not None, "a cell without an agent is never run"  # noqa: S101  # for the type checker
-    offered: dict[str, Callable[[], Any]] = {
-        "task": lambda: copy.deepcopy(case.task),  # an agent may change its task, the case stays
-        "llm": lambda: llm,
-        "workdir": lambda: _workdir(job),
-    }
-    wanted = wanted_arguments(agent)
-    if case.files and "workdir" not in wanted:
-        raise RunError(
-            f"case {case.id!r} has files, and agent {job.cell.agent_name} has no parameter `workdir` to find them by"
-        )
-    value = agent(**{name: offered[name]() for name in wanted})
-    if inspect.isawaitable(value) or hasattr(value, "__aiter__"):
-        import asyncio  # only for async agents
-
-        value = asyncio.run(_followed(value))
-    if isinstance(value, Iterator):
-        for _ in value:
-            pass
-    return value
-
-
-async def _followed(value: Any) -> Any:
-    if inspect.isawaitable(value):
-        value = await value
-    if hasattr(value, "__aiter__"):
-        async for _ in value:
-            pass
-    return value
-
-
-def _workdir(job: Job) -> Path:
-    """A fresh directory. A recording's prompts may name it: see `workpaths`."""
-    shutil.rmtree(job.workdir, ignore_errors=True)
-    files = job.cell.case.files
-    if isinstance(files, (str, Path)):
-        shutil.copytree(job.cell.file.parent / files, job.workdir)
-        return job.workdir
-    job.workdir.mkdir(parents=True)
-    for name, text in (files or {}).items():
-        path = (job.workdir / name).resolve()
-        if not path.is_relative_to(job.workdir.resolve()):
-            raise RunError(f"case {job.cell.case.id!r}: the file {name!r} lies outside the work directory")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return job.workdir
-
-
 def _settle(partial_trace: Path, target: Path) -> Path | None:
     """Give the trace its place: one loop's trace is the directory itself, several stay run_1, run_2 ... in it."""
     found = traces_in(partial_trace)
@@ -221,33 +203,39 @@ def _settle(partial_trace: Path, target: Path) -> Path | None:
         return None
     shutil.rmtree(target, ignore_errors=True)
     (found[0] if len(found) == 1 else partial_trace).rename(target)
+    if (partial_trace / stored.OWN_RESULT).is_dir():
+        (partial_trace / stored.OWN_RESULT).rename(target / stored.OWN_RESULT)
     shutil.rmtree(partial_trace, ignore_errors=True)
     return target
 
 
-def _results(runs: list[Any], trace: Path | None) -> list[RunResult]:
-    results: list[RunResult] = [run.result for run in runs if run.result.trace_dir is not None]
-    folders = traces_in(trace) if trace is not None else []
-    started = [result for result in results if result.duration or result.steps or result.errors]
-    results = [result.replace(trace_dir=str(folder)) for result, folder in zip(started, folders, strict=False)]
-    if len(results) > 1:
-        results[-1] = results[-1].replace(all=tuple(results))
-    return results
+def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
+    """What evals get as `run`: the agent's own RunResult, else its last loop, else its messages.
+
+    What no loop has written is written here, so that it can be looked at and scored again.
+    """
+    known = loops[-1] if loops else None
+    if isinstance(value, RunResult) and known is not None:
+        own = value.replace(trace_dir=known.trace_dir, all=known.all)
+        if own != known:
+            _write(own, job.partial / stored.OWN_RESULT, job)
+        return own
+    if known is not None:
+        return known
+    if not isinstance(value, RunResult) and not is_messages(value):
+        raise RunError(
+            f"agent {job.cell.agent_name} returned {type(value).__name__} and ran no loop; "
+            "return the run, a RunResult or OpenAI-style messages, or iterate a run inside"
+        )
+    made = value if isinstance(value, RunResult) else result_from_messages(value, job.cell.case.task)
+    folder = job.partial / "run_1"
+    _write(made, folder, job)
+    return made.replace(trace_dir=str(folder), all=())
 
 
-def _result(value: Any, results: list[RunResult], cell: Cell) -> RunResult:
-    """What evals get as `run`: the agent's own RunResult, else its last loop, else its messages."""
-    if isinstance(value, RunResult):
-        known = results[-1] if results else value
-        return value.replace(trace_dir=known.trace_dir, all=known.all)
-    if results:
-        return results[-1]
-    if is_messages(value):
-        return result_from_messages(value, cell.case.task)
-    raise RunError(
-        f"agent {cell.agent_name} returned {type(value).__name__} and ran no loop; "
-        "return the run, a RunResult or OpenAI-style messages, or iterate a run inside"
-    )
+def _write(result: RunResult, folder: Path, job: Job) -> None:
+    redactor = WorkdirRedactor(job.workdir) if job.has_workdir else Redactor()
+    stored.write_result(result, folder, Redaction(redactor), job.labels)
 
 
 def _check_provider(result: RunResult, outcome: Outcome) -> None:
@@ -257,11 +245,11 @@ def _check_provider(result: RunResult, outcome: Outcome) -> None:
             outcome.error = f"the model failed: {one.errors[-1] if one.errors else 'no reason given'}"
 
 
-def _record(job: Job, trace: Path | None) -> None:
-    if trace is None:
+def _record(job: Job, ran_loops: bool) -> None:
+    if not ran_loops:
         raise RunError(f"agent {job.cell.agent_name} ran no looplet loop, so there is nothing to record")
     recording = recording_dir(job.cell)
-    replace_recording(recording, trace)
+    replace_recording(recording, job.trace)
     pending.discard(job.root, pending.RECORDING, recording)  # what waited there was compared with the old one
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from pytest_looplet.tally import FileTally, Tally
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -58,6 +60,8 @@ class Claim:
 
 
 class Store(Protocol):
+    tally: Tally
+
     def claim(self, key: Key) -> Claim | None:
         """Take the run; None when somebody has it or its outcome is published."""
 
@@ -79,6 +83,7 @@ class MemoryStore:
     """The store of a session without workers."""
 
     def __init__(self) -> None:
+        self.tally = Tally()
         self._claimed: set[Key] = set()
         self._outcomes: dict[Key, Outcome] = {}
         self._done: set[str] = set()
@@ -109,6 +114,7 @@ class FileStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.tally: Tally = FileTally(folder / "tally")
         self._outcomes: dict[Key, Outcome] = {}
         self._born = time.time()
         self._orphans: dict[Key, float] = {}  # when we first saw the run of a dead worker

@@ -1,0 +1,70 @@
+"""What a run is doing right now, what it has spent, and whether anybody still waits for it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from looplet.decisions import Stop
+from looplet.events import CallFinished, CallStarted, ModelCalled, ModelFailed, ModelReplied, RunStarted
+from looplet.types import Usage
+
+if TYPE_CHECKING:
+    from looplet.ambient import Capture
+    from looplet.events import Event
+
+
+class InFlight:
+    """Watched from the main thread while the run's own thread is at work."""
+
+    def __init__(self) -> None:
+        self.text = "nothing was called yet"
+        self.thread: int | None = None
+        self.capture: Capture | None = None
+        self.loops: list[Watch] = []
+        self._lock = threading.Lock()
+        self._is_over = False
+        self.given_up = False
+
+    def watch(self) -> Watch:
+        """A hook for one loop of the run."""
+        self.loops.append(Watch(self))
+        return self.loops[-1]
+
+    def finish(self) -> bool:
+        """The run is back. False when it was given up before: then nothing of it may be changed any more."""
+        with self._lock:
+            self._is_over = self._is_over or not self.given_up
+            return not self.given_up
+
+    def give_up(self) -> bool:
+        """Nobody waits for the run any longer. False when it is back and its outcome is about to come."""
+        with self._lock:
+            self.given_up = not self._is_over
+            return self.given_up
+
+
+class Watch:
+    """The hook in one loop. A run that was given up asks the model nothing more."""
+
+    def __init__(self, run: InFlight) -> None:
+        self._run = run
+        self.model = ""
+        self.replies: list[Usage] = []
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.model = event.model
+            case ModelCalled():
+                self._run.text = f"model call {event.call} was in flight"
+            case CallStarted():
+                self._run.text = f"tool call {event.tool_call.tool!r} of step {event.step} was in flight"
+            case ModelReplied():
+                self._run.text = "no call was in flight"
+                self.replies.append(event.reply.usage or Usage())
+            case ModelFailed() | CallFinished():
+                self._run.text = "no call was in flight"
+
+    def pre_prompt(self, *_: Any) -> Stop | None:
+        return Stop("given_up") if self._run.given_up else None
