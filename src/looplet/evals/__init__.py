@@ -1,6 +1,8 @@
-"""Cases, scores and reports: how a run is graded, with or without pytest."""
+"""Cases, scores, matchers and collectors: how a run is graded, with or without pytest."""
 
 from looplet.evals.case import EvalCase
+from looplet.evals.collect import collect, collector
+from looplet.evals.match import tools_match
 from looplet.evals.score import EvalResult
 
-__all__ = ["EvalCase", "EvalResult"]
+__all__ = ["EvalCase", "EvalResult", "collect", "collector", "tools_match"]
