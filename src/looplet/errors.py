@@ -17,6 +17,7 @@
     │   ├── BackendTimeout        no answer in time
     │   ├── ConnectionFailed      no connection
     │   └── ServerError           5xx
+    ├── JudgeError                the judge's: its provider failed, or what it answers is no verdict
     └── TraceError                a trace cannot be read or written
         └── ReplayMismatch        a request has no recorded reply
 
@@ -125,6 +126,10 @@ class ServerError(BackendError):
     """The server failed (5xx)."""
 
     retriable = True
+
+
+class JudgeError(LoopletError):
+    """A judge gave no verdict. Never a low score: nothing is known of what was judged."""
 
 
 class TraceError(LoopletError):
