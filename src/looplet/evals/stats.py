@@ -65,9 +65,9 @@ def mean_interval(cases: Sequence[Sequence[float]], confidence: float = CONFIDEN
     Trials of one case resemble each other, so the cases are what is counted, each by its mean (a single case: its
     trials). Means that differ less than passes and failures would are worth more than one case each: they count as the
     number of passes and failures that would be as certain, and the interval is the exact one for that many
-    (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). A few cases that happen to agree do not prove that all
-    would: the spread is measured with half a case of 0 and half a case of 1 added, and no score excludes more than
-    that of so many perfect (or hopeless) cases does.
+    (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998), but no more of them than there are trials that passed
+    or failed. A few cases that happen to agree do not prove that all would: the spread is measured with half a case of
+    0 and half a case of 1 added, and no scores exclude more than so many perfect (or hopeless) cases do.
 
     For one trial a case, passed or failed, this is `binomial_interval`. Why no bootstrap: docs/evals-statistics.md.
     """
@@ -79,7 +79,9 @@ def mean_interval(cases: Sequence[Sequence[float]], confidence: float = CONFIDEN
     center = (total + 0.5) / (count + 1)
     squares = [(unit - center) ** 2 for unit in units]
     spread = math.fsum([*squares, center**2 / 2, (1 - center) ** 2 / 2]) / (count + 1)
-    worth = max(1.0, center * (1 - center) / spread)  # at least 1 for scores from 0 to 1, but for rounding
+    trials = [score for case in known for score in case]
+    most = len(trials) / count if set(trials) <= {0, 1} else math.inf
+    worth = min(max(1.0, center * (1 - center) / spread), most)  # 1 or more for scores from 0 to 1, but for rounding
     likely = _exact(count * worth, total * worth, confidence)
     perfect = _exact(count, count, confidence).low
     return Interval(min(likely.low, perfect), max(likely.high, 1 - perfect))

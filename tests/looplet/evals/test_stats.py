@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     import random
 
 SCORES = st.integers(0, 10).map(lambda tenths: tenths / 10)
-CASES = st.lists(st.lists(SCORES, min_size=1, max_size=4), min_size=1, max_size=12)
+CASES = st.sampled_from([SCORES, st.sampled_from([0.0, 1.0])]).flatmap(
+    lambda scores: st.lists(st.lists(scores, min_size=1, max_size=4), min_size=1, max_size=12)
+)
 DIFFERENCES = st.lists(st.integers(-10, 10).map(lambda tenths: tenths / 10), max_size=16)
 
 
@@ -127,6 +129,14 @@ def test_trials_that_differ_within_their_case_narrow_the_interval() -> None:
     assert steady.low < mixed.low < 0.5 < mixed.high < steady.high
 
 
+def test_passes_and_failures_are_never_worth_more_than_there_are() -> None:
+    """Cases that happen to pass equally often are no more certain than as many single trials."""
+    alike = mean_interval([[1.0, 1.0, 1.0, 0.0]] * 20)
+    assert ends(alike) == pytest.approx(ends(binomial_interval(80, 60)))
+    graded = mean_interval([[0.75]] * 20)
+    assert alike.low < graded.low < 0.75 < graded.high < alike.high
+
+
 def test_a_case_without_scores_does_not_count() -> None:
     assert mean_interval([[1.0], [], [0.0]]) == mean_interval([[1.0], [0.0]])
     with pytest.raises(ValueError, match="no scores: there is nothing to make an interval of"):
@@ -141,6 +151,8 @@ def test_the_interval_of_the_mean_is_the_exact_one_of_as_many_as_the_means_are_w
     padded, weights = np.append(means, [0, 1]), np.append(np.ones(len(means)), [0.5, 0.5])
     center = np.average(padded, weights=weights)
     count = len(means) * center * (1 - center) / np.average((padded - center) ** 2, weights=weights)
+    if all(score in (0, 1) for case in cases for score in case):
+        count = min(count, sum(map(len, cases)))
     passes, failures = count * means.mean(), count * (1 - means.mean())
     low = scipy_stats.beta.ppf(0.025, passes, failures + 1) if passes > 1e-9 else 0.0
     high = scipy_stats.beta.ppf(0.975, passes + 1, failures) if failures > 1e-9 else 1.0
