@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from looplet._drivers.portal import Portal
 from looplet.errors import LoopletError
+from looplet.evals.arguments import wanted_arguments
 from looplet.trace.directory import ARTIFACTS, JOURNAL
 from looplet.trace.files import write_whole
 from looplet.trace.jsonable import jsonable
@@ -37,7 +38,7 @@ class Collector:
         self.name = name if name is not None else getattr(function, "__name__", "")
         if not self.name:
             raise TypeError(f"@collector: {function!r} has no name; give it one: @collector(name='orders')")
-        self.wanted = _wanted(function, self.name)
+        self.wanted = wanted_arguments(function, OFFERED, who=f"collector {self.name!r}", rule="a collector")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -98,21 +99,6 @@ def collect(
     if run.trace_dir is not None:
         _write(run.artifacts, Path(run.trace_dir))
     return run
-
-
-def _wanted(function: Callable[..., Any], name: str) -> list[str]:
-    wanted = []
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        if parameter.name in OFFERED and parameter.kind is not parameter.POSITIONAL_ONLY:
-            wanted.append(parameter.name)
-        elif parameter.default is parameter.empty:
-            raise TypeError(
-                f"collector {name!r} requires {parameter.name!r}; "
-                f"a collector is given what it names of {', '.join(OFFERED)}, by keyword"
-            )
-    return wanted
 
 
 def _answer(each: Collector, run: RunResult, workdir: str | os.PathLike[str] | None, case: EvalCase | None) -> Any:
