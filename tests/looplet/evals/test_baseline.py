@@ -34,7 +34,8 @@ def items_of(cases: Scores, name: str = "e.py::a", **fields: Any) -> list[dict[s
 def _item(name: str, case: str, trial: int, trials: int, score: Any, fields: dict[str, Any]) -> dict[str, Any]:
     usage = {"input_tokens": 1, "output_tokens": 1, "cached_tokens": 0, "cost": None}
     backend = fields.get("backend", "openai")
-    run = {"file": "e.py", "agent": "a", "case": case, "backend": backend, "model": fields.get("model", "gpt")}
+    run = {"file": "e.py", "agent": "a", "case": case, "trial": trial, "backend": backend}
+    run |= {"model": fields.get("model", "gpt")}
     known = {"id": f"{name}[{case}-{backend}-t{trial}]", "eval": name, "case": case, "trial": trial, "trials": trials}
     known |= {"backend": backend, "outcome": "error" if score is None else "pass", "score": score, "passed": None}
     known |= {"eval_digest": "e1", "case_digest": "c1", "judge": None, "run": run | {"usage": usage}}

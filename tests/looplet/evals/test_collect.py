@@ -47,7 +47,7 @@ def test_a_collector_looks_at_the_world_that_the_run_left(tmp_path: Path) -> Non
         db.execute("create table refunds (id, amount)")
         db.execute("insert into refunds values (17, 25.0)")
     db.close()
-    run = collect(RUN, [orders], workdir=tmp_path)
+    run = collect(RUN, [orders], workdir=str(tmp_path))  # a Path all the same
     assert run == RUN.replace(artifacts={"kept": 1, "orders": [[17, 25.0]]})
     assert RUN.artifacts == {"kept": 1}
 
