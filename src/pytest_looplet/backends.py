@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _OPENAI_URL = "https://api.openai.com/v1"
 _ANTHROPIC_URL = "https://api.anthropic.com"
 _PROBE_S = 10.0
+_JUDGE = "(judge)"  # among the connected; no backend has such a label
 _SET_KEY = "set it, or name a server that needs none with --looplet-base-url"
 
 
@@ -65,6 +66,18 @@ def connected(name: str, config: pytest.Config) -> Backend:
     return backends[name]
 
 
+def connected_judge(choice: Choice, config: pytest.Config) -> Backend:
+    """Return the judge's backend: the very one of the runs where that was chosen for both."""
+    for other in config.stash[OPTIONS].choices:
+        if (other.name, other.model) == (choice.name, choice.model):
+            return connected(other.label, config)
+    backends = config.stash.setdefault(CONNECTED, {})
+    if _JUDGE not in backends:
+        known = config.stash.get(FROM_CONTROLLER, {}).get(_JUDGE)
+        backends[_JUDGE] = connect(choice, config, known, where="--looplet-judge")
+    return backends[_JUDGE]
+
+
 def close_all(config: pytest.Config) -> None:
     for backend in config.stash.get(CONNECTED, {}).values():
         backend.close()
@@ -79,10 +92,18 @@ def is_named_live(name: str) -> bool:
     return name not in ("replay", "mock")
 
 
-def connect(choice: Choice, config: pytest.Config, known: dict[str, Any] | None = None) -> Backend:
-    """Make a backend. `known` is what the controller of this worker found out about it."""
+def connect(
+    choice: Choice, config: pytest.Config, known: dict[str, Any] | None = None, where: str = "--looplet-backend"
+) -> Backend:
+    """Make a backend. `known` is what the controller of this worker found out about it.
+
+    --looplet-base-url is the address of the runs' server; it is the judge's where that is the same, or the only one.
+    """
     name = choice.name
     options = config.stash[OPTIONS]._replace(model=choice.model)
+    served = {each.name for each in options.choices if is_named_live(each.name)}
+    if served and name not in served:
+        options = options._replace(base_url=None)
     if not is_named_live(name):
         return Backend(name)
     from looplet.errors import BackendError
@@ -97,14 +118,14 @@ def connect(choice: Choice, config: pytest.Config, known: dict[str, Any] | None 
         if name == "local":
             return _local(options, known, getattr(config.option, "numprocesses", None) or 1)
     except (BackendError, ValueError, OSError, ImportError, RuntimeError) as error:
-        raise pytest.UsageError(f"--looplet-backend={name}: {error}") from None
-    return _hooked(name, options, config)
+        raise pytest.UsageError(f"{where}={name}: {error}") from None
+    return _hooked(name, options, config, where)
 
 
-def _hooked(name: str, options: Options, config: pytest.Config) -> Backend:
+def _hooked(name: str, options: Options, config: pytest.Config, where: str) -> Backend:
     llm = config.hook.pytest_looplet_make_backend(name=name, config=config, model=options.model)
     if llm is None:
-        raise pytest.UsageError(unknown_backend("--looplet-backend", name))
+        raise pytest.UsageError(unknown_backend(where, name))
     model = options.model or getattr(llm, "model", None) or getattr(llm, "name", None)
     return Backend(name, model if isinstance(model, str) else type(llm).__name__, llm=llm)
 

@@ -26,10 +26,13 @@ class Options(NamedTuple):
     """What the session was asked to do. `asked` lists the looplet options of the command line.
 
     `backends` are the labels of the `choices`. `trials` overrides marks and cases, `default_trials` does not.
+    `is_judge_said`: the judge was named for this session, and not only in the ini file.
     """
 
     backends: tuple[str, ...]
     choices: tuple[Choice, ...]
+    judge: Choice | None
+    is_judge_said: bool
     model: str | None
     base_url: str | None
     record: bool
@@ -59,6 +62,7 @@ def add_options(parser: pytest.Parser) -> None:
     add("--looplet-backend", metavar="NAME[:MODEL][,...]", help=_BACKEND)
     add("--looplet-model", metavar="MODEL", help="model name (default: the only one the server offers)")
     add("--looplet-base-url", metavar="URL", help="address of the server, for openai, anthropic and ollama")
+    add("--looplet-judge", metavar="NAME[:MODEL]", help="model behind the fixture `judge` (default: the evals' own)")
     add("--looplet-record", action="store_true", default=None, help="run live and replace the cases' recordings")
     add("--looplet-concurrency", metavar="N", help="runs at once (default: 8 for remote models, else 1)")
     add("--looplet-run-timeout", metavar="SECONDS", help="give up on a run after this time")
@@ -76,6 +80,7 @@ def add_options(parser: pytest.Parser) -> None:
         ("backend", "default of --looplet-backend (replay)"),
         ("model", "default of --looplet-model"),
         ("base_url", "default of --looplet-base-url"),
+        ("judge", "default of --looplet-judge, in sessions with a live model"),
         ("concurrency", "default of --looplet-concurrency"),
         ("run_timeout", "default of --looplet-run-timeout"),
         ("max_cost", "default of --looplet-max-cost"),
@@ -90,6 +95,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("looplet_files", "eval files besides evals/**/eval_*.py (globs, from rootdir)", "args", default=[])
     parser.addini("looplet_prices", _PRICES, type="linelist", default=[])
     parser.addini("looplet_volatile", "JSON keys and arguments that trace_snapshot leaves out", "args", default=[])
+    parser.addini("looplet_judge_ahead", "ask the judges of many evals at once, before the evals", "bool", default=True)
     parser.addini("looplet_trials", "how often a case is run where its mark and itself say nothing", "int", default=1)
     parser.addini("looplet_margin", "drops up to this size are no regression (0.05)", "float", default=0.05)
     parser.addini("looplet_functions", "names of evals (globs)", "args", default=["eval_*"])
@@ -102,6 +108,8 @@ def resolve(config: pytest.Config) -> Options:
     options = Options(
         backends=tuple(choice.label for choice in choices),
         choices=choices,
+        judge=_judge(config),
+        is_judge_said=_said(config, "judge") is not None,
         model=_text(config, "model"),
         base_url=_text(config, "base_url"),
         record=record,
@@ -121,7 +129,7 @@ def resolve(config: pytest.Config) -> Options:
         agent=config.getini("looplet_agent") or None,
         asked=tuple(
             name
-            for name in ("backend", "record", "traces", "trials", "baseline", "report")
+            for name in ("backend", "judge", "record", "traces", "trials", "baseline", "report")
             if config.getoption(f"looplet_{name}") is not None
         ),
     )
@@ -173,6 +181,20 @@ def _choices(config: pytest.Config) -> tuple[Choice, ...]:
     where, value = _given(config, "backend")
     hooked = bool(config.hook.pytest_looplet_make_backend.get_hookimpls())
     return read_choices(value or "replay", where, _text(config, "model"), any_name=hooked)
+
+
+def _judge(config: pytest.Config) -> Choice | None:
+    where, value = _given(config, "judge")
+    if not value:
+        return None
+    hooked = bool(config.hook.pytest_looplet_make_backend.get_hookimpls())
+    choices = read_choices(value, where, None, any_name=hooked)
+    if len(choices) > 1 or choices[0].name == "mock":
+        raise pytest.UsageError(
+            f"{where}={value!r}: name one live model, or 'replay' for recorded verdicts; "
+            "for a scripted judge write a fixture `judge` of your own"
+        )
+    return choices[0]
 
 
 def _flag(given: tuple[str, Any]) -> bool:
