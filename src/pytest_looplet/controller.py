@@ -12,9 +12,12 @@ import pytest
 
 from pytest_looplet import backends, reports, worker
 from pytest_looplet import report as _report  # `report` is the name pytest gives hooks
+from pytest_looplet.cells import CELLS
 from pytest_looplet.files import is_eval_file
+from pytest_looplet.interrupt import ending, terminable
 from pytest_looplet.nodes import watch_commands
 from pytest_looplet.options import OPTIONS
+from pytest_looplet.remote import RemotePhase
 
 if TYPE_CHECKING:
     import warnings
@@ -31,6 +34,7 @@ class Controller:
         self._options = config.stash[OPTIONS]
         self._findings = _report.Findings()
         self._store: FileStore | None = None
+        self._remote: RemotePhase | None = None
         self._problem: str | None = None
         self._written: list[tuple[Path, str | None]] = []
 
@@ -43,12 +47,21 @@ class Controller:
             reports.check_writable(self._options.reports)
         if not self._has_workers():
             return
-        for name in self._options.backends:
-            if backends.is_named_live(name):
-                backends.connected(name, self._config)
+        if self._options.traces is None:
+            self._connect()
         from pytest_looplet.store import FileStore  # only with workers
 
         self._store = FileStore(Path(tempfile.mkdtemp(prefix="looplet-")))
+        self._remote = RemotePhase(self._config, self._store.tally)
+        self._config.pluginmanager.register(self._remote, "looplet-remote-phase")
+
+    def _connect(self) -> None:
+        live = [name for name in self._options.backends if backends.is_named_live(name)]
+        connected = [backends.connected(name, self._config) for name in live]
+        if connected:
+            from pytest_looplet.costs import check_prices  # loads looplet, which connecting did
+
+            check_prices(self._config, connected)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -85,7 +98,10 @@ class Controller:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         if not self._has_workers():
             worker.before_items(session)
-        result = yield
+        if self._remote is not None:
+            self._remote.begin()
+        with terminable(lambda: self._store is not None and bool(self._findings.announced)):
+            result = yield
         if self._options.stale == "fail":
             stale = self._findings.stale
             session.testscollected += len(stale)  # of which pytest computes the percentage beside each report
@@ -110,8 +126,6 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         backends.close_all(self._config)
-        if self._store is not None:
-            shutil.rmtree(self._store.folder, ignore_errors=True)
         if session.config.option.collectonly:
             return
         if not self._has_workers():
@@ -147,6 +161,7 @@ class Controller:
         lines += [f"report: {problem or path}" for path, problem in self._written]
         if self._problem:
             lines.append(f"looplet: {self._problem}")
+        lines += self._ending()
         if not lines:
             return
         from looplet._pretty import visible  # there are evals, or evals were asked for
@@ -154,6 +169,19 @@ class Controller:
         terminalreporter.section("evals")
         for line in lines:
             terminalreporter.write_line(visible(line))  # messages quote what models wrote
+
+    def _ending(self) -> list[str]:
+        if self._store is None and not self._config.stash.get(CELLS, None):
+            return []
+        from pytest_looplet.store import STORE  # there were evals
+
+        store = self._store or self._config.stash.get(STORE, None)
+        return ending(store.tally, self._config) if store is not None else []
+
+    def pytest_unconfigure(self) -> None:
+        """Only now are all workers gone."""
+        if self._store is not None:
+            shutil.rmtree(self._store.folder, ignore_errors=True)
 
     def _has_workers(self) -> bool:
         return self._config.pluginmanager.hasplugin("dsession")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
 import sysconfig
 import traceback
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _OURS = tuple(str(path) for path in (Path(__file__).parent, Path(looplet.__file__).parent))
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _MOST = 5  # stacks that are shown
+_DEEPEST = 200  # frames that are followed
+_KINDS = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 
 
 def stacks_of(thread_id: int | None, capture: Capture | None) -> str:
@@ -82,15 +86,18 @@ def _tasks_of(loop: asyncio.AbstractEventLoop) -> list[list[FrameType]]:
 
 def _awaited(waiting: Any) -> Iterator[FrameType]:
     """Frames of a coroutine and of what it awaits, outermost first."""
-    while waiting is not None:
-        for kind in ("cr", "gi", "ag"):
-            frame = getattr(waiting, f"{kind}_frame", None)
-            if frame is not None:
-                yield frame
-                waiting = getattr(waiting, f"{kind}_await", None) or getattr(waiting, f"{kind}_yieldfrom", None)
-                break
-        else:
-            return
+    for _ in range(_DEEPEST):
+        kind = next((kind for kind in ("cr", "gi", "ag") if hasattr(waiting, f"{kind}_frame")), None)
+        if kind is None:  # what `__await__` and `__anext__` return says nothing of itself, but refers to its coroutine
+            found = (each for each in gc.get_referents(waiting) if isinstance(each, _KINDS))
+            waiting = next(found, None)
+            if waiting is None:
+                return
+            continue
+        frame = getattr(waiting, f"{kind}_frame")
+        if frame is not None:
+            yield frame
+        waiting = getattr(waiting, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
 
 
 def _text(frames: list[FrameType]) -> str:

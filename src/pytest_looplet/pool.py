@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_looplet.costs import spent_by
 from pytest_looplet.hang import stacks_of
 from pytest_looplet.in_flight import InFlight
+from pytest_looplet.interrupt import Leash
 from pytest_looplet.perform import perform
 from pytest_looplet.progress import TICK_S
 from pytest_looplet.store import ATTEMPTS, POLL_S, Outcome
@@ -84,11 +85,13 @@ class Pool:
     def run(self, jobs: Iterable[Job]) -> None:
         """Return when every job has a published outcome, whoever executed it."""
         self._fresh.extend(jobs)
+        leash = Leash(self._tally)
         try:
             while self._fresh or self._others or self._running:
                 self._start()
                 self._collect()
                 self._expire()
+                leash.check()
                 if self._progress is not None:
                     self._progress.tick()
         finally:
@@ -118,7 +121,7 @@ class Pool:
             if why is None:
                 self._begin(job, claim)
             else:
-                self._tally.leave_out(why)
+                self._tally.leave_out(job.name, why, hurry=self._limits.is_hurried(self._tally))
                 self._publish(job, claim, Outcome(error=why, backend=job.cell.backend, model=job.backend.model))
         elif not self._store.published(job.cell.key):
             self._others.append(job)
@@ -153,11 +156,11 @@ class Pool:
             return
 
     def _patience(self) -> float | None:
-        """How long to wait: until the next deadline, the next line of progress, the next look at what others do."""
+        """How long to wait: until the next deadline, the next look at progress and at what others do."""
         times = [running.deadline - time.monotonic() for running in self._running.values() if running.deadline]
         if self._others:
             times.append(POLL_S)
-        if self._progress is not None:
+        if self._progress is not None or self._tally.is_shared:
             times.append(TICK_S)
         return max(0.0, min(times)) if times else None
 
@@ -172,8 +175,10 @@ class Pool:
         why = self._limits.reached(self._tally) or ""
         for number, running in list(self._running.items()):
             if running.in_flight.give_up():
-                said = f"{why.replace('not run', 'left behind')}; {running.in_flight.text}"
-                self._finish(number, _of(running.job, said, _partial(running.job)))
+                job, said = running.job, f"{why.replace('not run', 'left behind')}; {running.in_flight.text}"
+                del self._running[number]
+                self._tally.leave_out(job.name, why, hurry=True)
+                self._publish(job, running.claim, _of(job, said, _partial(job)))
 
     def _finish(self, number: int, outcome: Outcome) -> None:
         running = self._running.pop(number, None)

@@ -17,6 +17,7 @@ from pytest_looplet.backends import connected, is_named_live
 from pytest_looplet.cells import Cell, cell_of
 from pytest_looplet.collect import is_eval
 from pytest_looplet.costs import check_prices, price_table
+from pytest_looplet.interrupt import terminable
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.output import on_terminal, separated, unattributed
 from pytest_looplet.perform import Job, no_script
@@ -54,16 +55,18 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     store = config.stash.setdefault(STORE, MemoryStore())
     jobs = list(_jobs(cells, _collectors(session.items), config, may_refuse=worker is None).values())
     store.once("clean", lambda: _clean(config))
-    store.tally.expect(len(jobs))
     if isinstance(store, FileStore) and worker is not None:
         store.wait_for_schedule()
+        store.tally.expect(len(jobs))
         store.enter_phase_1(worker)
         try:
             _run_jobs(_rotated(jobs, worker), store, config, worker_count)
         finally:
             store.leave_phase_1(worker)
     else:
-        _run_jobs(jobs, store, config, worker_count)
+        store.tally.expect(len(jobs))
+        with terminable():
+            _run_jobs(jobs, store, config, worker_count)
 
 
 def outcome_of(item: pytest.Item) -> Outcome | None:

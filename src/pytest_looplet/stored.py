@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from looplet.evals.report import write_whole
 from looplet.events import RunFinished, RunStarted, StepFinished
 from looplet.messages import Capabilities
+from looplet.trace.directory import ARTIFACTS
 from looplet.trace.journal import JournalWriter
 from looplet.trace.read import UNFINISHED, load_trace, read_journal
 from looplet.trace.redact import Redaction, Redactor
@@ -70,6 +71,8 @@ def write_result(result: RunResult, folder: Path, redaction: Redaction, labels: 
         )
     )
     journal.close()
+    if result.artifacts:
+        write_whole(json.dumps(redaction.value(result.artifacts)) + "\n", folder / ARTIFACTS)
 
 
 def shown(folder: Path, root: Path) -> str | None:
@@ -101,7 +104,9 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
         outcome.result = _joined([one.replace(usage=one.usage.replace(cost=cost)) for one, cost in priced])
         if (folder / OWN_RESULT).is_dir():
             own = load_trace(folder / OWN_RESULT)
-            outcome.result = own.replace(trace_dir=outcome.result.trace_dir, all=outcome.result.all)
+            known = outcome.result
+            artifacts = known.artifacts or own.artifacts  # collectors write theirs beside the loop's trace, with its own
+            outcome.result = own.replace(trace_dir=known.trace_dir, all=known.all, artifacts=artifacts)
     return outcome
 
 

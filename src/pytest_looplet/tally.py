@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Tally:
     """What has begun and ended. Times are seconds since the epoch: several processes add to one tally."""
 
+    is_shared = False
+
     def __init__(self) -> None:
         self.total = 0
         self.began: float | None = None
@@ -24,6 +26,8 @@ class Tally:
         self.errors: list[str] = []  # names, in the order of their end
         self.not_run = 0
         self.stopped: str | None = None  # why nothing more was started
+        self.stopped_in_a_hurry = False  # ... and what was in flight was left behind
+        self.halted = False  # the session was interrupted
         self.spent = 0.0  # of what has a known price
         self.is_paid = False
         self._seconds = 0.0
@@ -47,9 +51,13 @@ class Tally:
         """A run has come to its end. `cost` is None where nothing is paid or no price is known."""
         self._note("end", name=name, error=error, cost=cost)
 
-    def leave_out(self, why: str) -> None:
-        """A run is not executed."""
-        self._note("leave_out", why=why)
+    def leave_out(self, name: str, why: str, *, hurry: bool) -> None:
+        """A run is not executed, or not to its end."""
+        self._note("leave_out", name=name, why=why, hurry=hurry)
+
+    def halt(self) -> None:
+        """Ask every process to end phase 1."""
+        self._note("halt")
 
     def spend(self, cost: float) -> None:
         """Something besides runs was paid: a judge."""
@@ -77,9 +85,14 @@ class Tally:
         if cost is not None:
             self._on_spend(now, cost)
 
-    def _on_leave_out(self, _now: float, why: str) -> None:
+    def _on_leave_out(self, _now: float, name: str, why: str, hurry: bool) -> None:
+        self.running.pop(name, None)
         self.not_run += 1
         self.stopped = self.stopped or why
+        self.stopped_in_a_hurry = hurry
+
+    def _on_halt(self, _now: float) -> None:
+        self.halted = True
 
     def _on_spend(self, _now: float, cost: float) -> None:
         self.spent += cost
@@ -88,6 +101,8 @@ class Tally:
 
 class FileTally(Tally):
     """One file that every process appends lines to, and reads on from where it stopped reading."""
+
+    is_shared = True
 
     def __init__(self, path: Path) -> None:
         super().__init__()
