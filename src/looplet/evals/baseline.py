@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from looplet._record import Record
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 ComparisonVerdict = Literal["same", "better", "worse", "not compared"]
 SIGNIFICANT = 0.05
 _ROUNDING = 1e-9  # sums of scores: a drop of exactly the margin does not exceed it
-_NAMED = 3  # cases that a sentence spells out
+_NAMED = 3  # reasons or names that a sentence spells out
+_TEXT_OR_NONE, _COUNT_OR_NONE = (str, NoneType), (int, NoneType)
+_READ: dict[str, Any] = {  # of an item; what may be None may also be missing
+    **dict.fromkeys(("id", "eval", "outcome"), str),
+    **dict.fromkeys(("case", "backend", "eval_digest", "case_digest"), _TEXT_OR_NONE),
+    **dict.fromkeys(("trials", "run"), _COUNT_OR_NONE),
+    "score": (int, float, NoneType),
+    "judge": (dict, NoneType),
+}
 
 
 class Comparison(Record):
@@ -110,15 +119,21 @@ def _problem(report: Any, suite: str | None) -> str | None:
         return "is not a looplet report"
     if report["schema"] != REPORT_VERSION:
         return f"has schema {report['schema']!r}, this looplet reads {REPORT_VERSION}"
-    items = report.get("items")
-    if not isinstance(items, list) or not all(isinstance(item, dict) and item.keys() >= _ITEM for item in items):
+    items, runs = report.get("items"), report.get("runs")
+    if not isinstance(items, list) or not isinstance(runs, list) or not all(_is_item(item, runs) for item in items):
         return "is damaged: its items are not those of a report"
     if suite is not None and report.get("suite") != suite:
         return f"is of suite {report.get('suite')!r}, this is {suite!r}"
     return None
 
 
-_ITEM = {"id", "eval", "outcome", "score"}
+def _is_item(item: Any, runs: list[Any]) -> bool:
+    """Whether it has what is read of it here."""
+    if not isinstance(item, dict) or not all(isinstance(item.get(name), kind) for name, kind in _READ.items()):
+        return False
+    judge, run = item.get("judge"), item.get("run")
+    judged = judge is None or isinstance(judge.get("model"), str)
+    return judged and (run is None or (0 <= run < len(runs) and isinstance(runs[run], dict)))
 
 
 def compare(now: dict[str, Any], before: dict[str, Any], *, margin: float) -> list[Comparison]:
@@ -147,9 +162,9 @@ def _rows(report: dict[str, Any]) -> list[_Row]:
     rows: dict[tuple[str, str], _Row] = {}
     for item in report["items"]:
         run = runs[item["run"]] if item.get("run") is not None else {}
-        backend = item.get("backend") or run.get("backend") or ""
+        backend = item.get("backend") or str(run.get("backend") or "")
         row = rows.setdefault((item["eval"], backend), _Row(item["eval"], backend, {}))
-        row.cases.setdefault(item.get("case") or item["id"], []).append({**item, "model": run.get("model")})
+        row.cases.setdefault(item.get("case") or item["id"], []).append({**item, "model": str(run.get("model") or "")})
     return [rows[key] for key in sorted(rows)]
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.strategies import patient
+from tests.support.strategies import JSON, patient
 
 from looplet.evals.baseline import Comparison, compare, load_baseline
 from looplet.evals.report import build_report
 from looplet.evals.stats import drop_p
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Scores = dict[str, Any]
 
@@ -269,9 +268,10 @@ def test_a_baseline_is_read_as_it_was_written(tmp_path: Path) -> None:
         ('{"version": 1}', "is not a looplet report; write"),
         ('{"schema": 9}', "has schema 9, this looplet reads 1; write a new one with: pytest --looplet-report {file}"),
         ('{"schema": 1}', "is damaged: its items are not those of a report; write"),
-        ('{"schema": 1, "items": [3]}', "is damaged: its items are not those of a report; write"),
-        ('{"schema": 1, "items": [{"id": "x"}]}', "is damaged: its items are not those of a report; write"),
-        ('{"schema": 1, "items": [], "suite": "a"}', "is of suite 'a', this is 'shop'; write a new one"),
+        ('{"schema": 1, "items": []}', "is damaged: its items are not those of a report; write"),
+        ('{"schema": 1, "runs": [], "items": [3]}', "is damaged: its items are not those of a report; write"),
+        ('{"schema": 1, "runs": [], "items": [{"id": "x"}]}', "is damaged: its items are not those of a report; write"),
+        ('{"schema": 1, "runs": [], "items": [], "suite": "a"}', "is of suite 'a', this is 'shop'; write a new one"),
         ("\x00", "is not JSON: Expecting value"),
     ],
 )
@@ -282,6 +282,24 @@ def test_a_baseline_that_is_none_is_said_in_one_line(tmp_path: Path, text: str, 
         load_baseline(file, suite="shop")
     assert str(caught.value).startswith(f"baseline {str(file)!r} " + said.format(file=file))
     assert "\n" not in str(caught.value)
+
+
+@patient
+@given(st.data())
+def test_a_damaged_report_is_refused_or_can_be_compared(data: st.DataObject) -> None:
+    report = json.loads(json.dumps(report_of(items_of({"a": [0.5, 0.7], "b": [1.0, 0.0]}))))
+    field = data.draw(st.sampled_from(["runs", "suite", *report["items"][0]]))
+    place = report if field in report else data.draw(st.sampled_from(report["items"]))
+    place[field] = data.draw(JSON)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "x.json"
+        file.write_text(json.dumps(report), encoding="utf-8")
+        try:
+            before = load_baseline(file)
+        except ValueError as error:
+            assert "is damaged" in str(error)  # noqa: PT017  # that there is an error is one of the two outcomes
+        else:
+            compare(report_of(items_of({"a": [0.5, 0.5], "b": [1.0, 1.0]})), before, margin=0.05)
 
 
 def test_a_baseline_that_cannot_be_read_says_why(tmp_path: Path) -> None:
