@@ -123,10 +123,10 @@ class Redaction:
         return ToolSchema(tool.name, self.text(tool.description), self.value(tool.parameters))
 
     def _text(self, text: str, nesting: int) -> str:
-        clean = self._call(text)
-        if nesting and "\\" in clean:
-            clean = _ESCAPED.sub(lambda match: self._escaped(match[0], nesting - 1), clean)
-        return clean
+        """Escapes first: the patterns would take a secret as far as its first escape, and leave the rest unknown."""
+        if nesting and "\\" in text:
+            text = _ESCAPED.sub(lambda match: self._escaped(match[0], nesting - 1), text)
+        return self._call(text)
 
     def _escaped(self, text: str, nesting: int) -> str:
         """The inside of a JSON string. What is none (`C:\\dir`) hides nothing, as nobody will decode it."""

@@ -90,6 +90,36 @@ def test_a_secret_behind_escapes_is_found_in_half_a_document_too(text: str) -> N
     assert clean.replace(REDACTED, escaped(SECRET)) == text % escaped(SECRET)
 
 
+@given(st.sampled_from(sorted(KEYS)), st.data(), st.integers(1, 2))
+def test_a_secret_with_an_escape_inside_is_taken_out_whole(kind: str, data: st.DataObject, nesting: int) -> None:
+    """As PHP writes `\\/` and .NET `\\u002B`: what stands before the escape may look like a whole secret already."""
+    key = KEYS[kind]
+    at = data.draw(st.integers(1, len(key) - 1))
+    text = f"{json.dumps(key[:at])[1:-1]}\\u{ord(key[at]):04x}{json.dumps(key[at + 1 :])[1:-1]}"
+    document = f'{{"a": 1, "key": "{text}"}}'
+    for _ in range(nesting - 1):
+        document = json.dumps([document])
+    clean = Redaction(Redactor()).text(document)
+    for _ in range(nesting - 1):
+        (clean,) = json.loads(clean)
+    assert json.loads(clean)["key"].startswith(REDACTED)
+    assert not any(key[i : i + 6] in clean for i in range(len(key) - 5))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\/LEAKLEAK99\/def\n-----END PRIVATE KEY-----\n",
+        r"Bearer abcdefgh12\/LEAKLEAK99\/zzz",
+        r"sk-live-0123456789\u0041LEAKLEAK99",
+    ],
+)
+def test_a_secret_as_php_and_dotnet_escape_it_is_taken_out_whole(text: str) -> None:
+    clean = Redaction(Redactor()).text(f'{{"key": "{text}", "next": 1}}')
+    assert json.loads(clean)["key"].strip() == REDACTED
+    assert json.loads(clean)["next"] == 1
+
+
 def test_backslashes_that_hide_nothing_stay_as_they_are() -> None:
     for text in (r"C:\new\table", r'say "\alpha" and \beta', "\\", '"\\"', r'{"a": "\u00e4\n"}', "\\u12"):
         assert Redaction(Redactor()).text(text) == text
