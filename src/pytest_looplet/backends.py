@@ -78,6 +78,14 @@ def connected_judge(choice: Choice, config: pytest.Config) -> Backend:
     return backends[_JUDGE]
 
 
+def is_asked(options: Options) -> bool:
+    """Say whether this session may ask the judge it names: offline sessions do when it was named for them."""
+    if options.judge is None or not is_named_live(options.judge.name):
+        return False
+    live = options.traces is None and any(is_named_live(choice.name) for choice in options.choices)
+    return options.is_judge_said or live
+
+
 def close_all(config: pytest.Config) -> None:
     for backend in config.stash.get(CONNECTED, {}).values():
         backend.close()

@@ -49,6 +49,8 @@ def with_trial(name: str, trial: int) -> str:
 
 # every cell that was collected, deselected ones too
 CELLS = pytest.StashKey[dict[tuple[str, ...], Cell]]()
+# the directories for recorded calls of evals, likewise
+CALLS = pytest.StashKey[set["Path"]]()
 _RECORDINGS = pytest.StashKey[dict[tuple[str, ...], Cell]]()  # by what names their recording
 
 

@@ -47,8 +47,7 @@ class Controller:
             reports.check_writable(self._options.reports)
         if not self._has_workers():
             return
-        if self._options.traces is None:
-            self._connect()
+        self._connect()
         from pytest_looplet.store import FileStore  # only with workers
 
         self._store = FileStore(Path(tempfile.mkdtemp(prefix="looplet-")))
@@ -57,7 +56,9 @@ class Controller:
 
     def _connect(self) -> None:
         live = [name for name in self._options.backends if backends.is_named_live(name)]
-        connected = [backends.connected(name, self._config) for name in live]
+        connected = [backends.connected(name, self._config) for name in live if self._options.traces is None]
+        if self._options.judge is not None and backends.is_asked(self._options):
+            connected.append(backends.connected_judge(self._options.judge, self._config))
         if connected:
             from pytest_looplet.costs import check_prices  # loads looplet, which connecting did
 

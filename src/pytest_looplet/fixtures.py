@@ -1,4 +1,4 @@
-"""The fixtures. `run`, `case` and `workdir` belong to evals; `llm` and `mock_llm` serve ordinary tests as well.
+"""The fixtures. `run`, `case`, `judge` and `workdir` belong to evals; `llm` and `mock_llm` serve tests as well.
 
 The first three stand on the hidden `_looplet_run` and `_looplet_cell`: these are in an item's fixture closure exactly
 when ours are used, so a fixture of yours with the same name wins everywhere.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from looplet.backends.mock import MockLLMBackend
     from looplet.evals import EvalCase
+    from looplet.evals.judge import Judge
     from looplet.result import RunResult
     from pytest_looplet.cells import Cell
     from pytest_looplet.snapshot import TraceSnapshot
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 CALL_FAILED = pytest.StashKey[bool]()
 
 _EVALS_ONLY = (
-    "the fixtures `run`, `case` and `workdir` exist in evals only: functions named eval_* that ask for them, "
+    "the fixtures `run`, `case`, `judge` and `workdir` exist in evals only: functions named eval_* that ask for them, "
     "in files named eval_*.py below a directory named evals (ini keys looplet_functions, looplet_files), "
     "with pytest.mark.looplet(agent=..., cases=[...])"
 )
@@ -86,18 +87,29 @@ def workdir(_looplet_run: RunResult, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def llm(request: pytest.FixtureRequest) -> Any:
-    """The model selected with --looplet-backend."""
-    cell = cell_of(request.node)
-    name = cell.backend if cell else request.config.stash[OPTIONS].backends[0]
-    backend = connected(name, request.config)
-    if backend.live:
-        return backend.llm
-    if cell is None or name != "mock" or cell.case.script is None:
-        request.raiseerror(_NO_LLM.format(name=name))
-    from looplet.evals.script import scripted
+def judge(_looplet_cell: Cell, request: pytest.FixtureRequest) -> Iterator[Judge]:
+    """A looplet Judge: the model of --looplet-judge, else that of the runs; offline, recorded verdicts."""
+    from pytest_looplet.judging import judge_for  # loads looplet
 
-    return scripted(cell.case.script)
+    with judge_for(request.node, _looplet_cell) as made:
+        yield made
+
+
+@pytest.fixture
+def llm(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The model selected with --looplet-backend. What an eval asks it is recorded with --looplet-record."""
+    cell = cell_of(request.node)
+    if cell is not None:
+        from pytest_looplet.judging import llm_for  # loads looplet
+
+        with llm_for(request.node, cell) as made:
+            yield made
+        return
+    name = request.config.stash[OPTIONS].backends[0]
+    backend = connected(name, request.config)
+    if not backend.live:
+        request.raiseerror(_NO_LLM.format(name=name))
+    yield backend.llm
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     _looplet_cell,
     _looplet_run,
     case,
+    judge,
     llm,
     mock_llm,
     run,
@@ -87,6 +88,13 @@ def pytest_pycollect_makeitem(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cells.parametrize(metafunc)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if cells.cell_of(item) is not None and not {"judge", "llm"}.isdisjoint(item.fixturenames):  # type: ignore[attr-defined]  # a function
+        from pytest_looplet.eval_calls import note_calls  # loads looplet, which collecting evals did
+
+        note_calls(item)
 
 
 # --- the items

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from pytest_looplet.cells import Cell
 
 FOLDER = "__recordings__"
+EVALS = "evals"  # beside the agents' folders: what evals asked themselves
 JOURNAL = "journal.jsonl"
 
 
@@ -57,9 +58,12 @@ def _not_recorded(_folder: str, names: list[str]) -> list[str]:
     return [name for name in names if name == ".gitignore" or name.endswith(".lock")]
 
 
-def unused_recordings(cells: Iterable[Cell]) -> list[Path]:
-    """Recordings of the cells' eval files that no case uses, and those of eval files that are gone."""
-    used = {recording_dir(cell) for cell in cells}
+def unused_recordings(cells: Iterable[Cell], calls: Collection[Path] = ()) -> list[Path]:
+    """Recordings of the cells' eval files that no case uses, and those of eval files that are gone.
+
+    `calls` are the directories that evals have for calls of their own.
+    """
+    used = {recording_dir(cell) for cell in cells} | set(calls)
     stems = {cell.file.parent / FOLDER / cell.file.stem for cell in cells}
     folders = {stem.parent for stem in stems}
     gone = {
@@ -69,5 +73,14 @@ def unused_recordings(cells: Iterable[Cell]) -> list[Path]:
         for stem in folder.iterdir()
         if not (folder.parent / f"{stem.name}.py").exists()
     }
-    found = {case for stem in stems | gone for case in stem.glob("*/*") if traces_in(case)}
+    found = {path for stem in stems | gone for path in _recordings_of(stem)}
     return sorted(found - used)
+
+
+def _recordings_of(stem: Path) -> Iterator[Path]:
+    for case in stem.glob("*/*"):
+        if traces_in(case) and not (case.parent.name == EVALS and not (case / JOURNAL).is_file()):
+            yield case
+    for calls in stem.glob(f"{EVALS}/*/*"):
+        if any(calls.glob(f"*/{JOURNAL}")):
+            yield calls

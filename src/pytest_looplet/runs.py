@@ -26,7 +26,7 @@ from pytest_looplet.progress import session_progress
 from pytest_looplet.skips import is_skipped
 from pytest_looplet.store import STORE, FileStore, MemoryStore, Outcome
 from pytest_looplet.stored import StoredRuns
-from pytest_looplet.worker import is_worker, uses_llm
+from pytest_looplet.worker import is_worker, uses_judge, uses_llm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RUN_FIXTURE = "_looplet_run"
 
-_REMOTE_CONCURRENCY = 8
+REMOTE_CONCURRENCY = 8
 
 
 def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> None:
@@ -47,10 +47,16 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     asked = config.stash[OPTIONS].backends[0]
     if traces is None and is_named_live(asked) and any(map(uses_llm, session.items)):
         connected(asked, config)
+    judges = any(map(uses_judge, session.items))
+    if judges:
+        from pytest_looplet import judging  # it stands on this module
+
+        judging.prepare(session.items, config)
     if not cells:
         return
     if traces is not None:
         config.stash[STORE] = StoredRuns(traces, config.rootpath)
+        _judge_ahead(session, judges=judges)
         return
     store = config.stash.setdefault(STORE, MemoryStore())
     jobs = list(_jobs(cells, _collectors(session.items), config, may_refuse=worker is None).values())
@@ -67,6 +73,14 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
         store.tally.expect(len(jobs))
         with terminable():
             _run_jobs(jobs, store, config, worker_count)
+            _judge_ahead(session, judges=judges)
+
+
+def _judge_ahead(session: pytest.Session, *, judges: bool) -> None:
+    if judges:
+        from pytest_looplet import judge_ahead  # it stands on this module
+
+        judge_ahead.work(session.items, session.config)
 
 
 def outcome_of(item: pytest.Item) -> Outcome | None:
@@ -186,7 +200,7 @@ def _run_jobs(jobs: list[Job], store: Store, config: pytest.Config, worker_count
 def _pool(store: Store, config: pytest.Config, jobs: list[Job], worker_count: int, progress: Progress | None) -> Pool:
     options = config.stash[OPTIONS]
     remote = any(job.backend.remote for job in jobs)
-    concurrency = options.concurrency or (_REMOTE_CONCURRENCY if remote else 1)
+    concurrency = options.concurrency or (REMOTE_CONCURRENCY if remote else 1)
 
     def told(job: Job, outcome: Outcome) -> None:
         config.hook.pytest_looplet_run_finished(case=job.cell.case, result=outcome.result, error=outcome.error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,15 @@ def is_worker(config: pytest.Config) -> bool:
 
 def uses_llm(item: pytest.Item) -> bool:
     return "llm" in getattr(item, "fixturenames", ())
+
+
+def uses_judge(item: pytest.Item) -> bool:
+    """Say whether `judge` is ours in this item, and not a fixture of the user's."""
+    definitions: Any = getattr(
+        item, "_fixtureinfo", None
+    )  # private; without it the judge is connected when it is asked
+    found: Any = definitions.name2fixturedefs.get("judge") if definitions else None
+    return bool(found) and found[-1].func.__module__ == "pytest_looplet.fixtures"
 
 
 def before_items(session: pytest.Session, worker: str | None = None, worker_count: int = 1) -> None:
@@ -49,7 +58,8 @@ def unused(config: pytest.Config) -> list[str]:
         return []
     from pytest_looplet.recordings import unused_recordings
 
-    return _relative(unused_recordings(known.values()), config.rootpath)
+    calls = config.stash.get(cells.CALLS, set())
+    return _relative(unused_recordings(known.values(), calls), config.rootpath)
 
 
 def hide_in_warning(config: pytest.Config, message: warnings.WarningMessage) -> None:

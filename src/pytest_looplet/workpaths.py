@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from looplet.messages import Prompt, RawCall, Reply
+    from looplet.trace.replay import OnMiss
 
 PLACEHOLDER = "<workdir>"
 
@@ -50,8 +51,8 @@ class WorkdirSink(ProvenanceSink):
 class WorkdirReplay(ReplayBackend):
     """A recording of a run with a work directory, played in another one."""
 
-    def __init__(self, recording: Path, workdir: Path) -> None:
-        super().__init__(recording, on_miss="stale", redact=WorkdirRedactor(workdir))
+    def __init__(self, recording: Path, workdir: Path, on_miss: OnMiss = "stale") -> None:
+        super().__init__(recording, on_miss=on_miss, redact=WorkdirRedactor(workdir))
         self._workdir = str(workdir)
 
     def chat(self, prompt: Prompt) -> Reply:

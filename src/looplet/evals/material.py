@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from looplet._core.to_text import to_text
 from looplet.result import RunResult
+from looplet.trace.jsonable import jsonable
 from looplet.types import ToolResult
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _codes(text: str) -> Iterator[str]:
 
 
 def _whole(value: object, clean: Callable[[str], str]) -> str:
-    return clean(to_text(value, sys.maxsize))
+    return clean(to_text(jsonable(value), sys.maxsize))  # a run and its trace are the same to a judge
 
 
 def _task(run: RunResult, clean: Callable[[str], str]) -> str:
