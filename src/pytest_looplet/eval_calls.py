@@ -50,7 +50,7 @@ class Calls(NamedTuple):
     @property
     def are_there(self) -> bool:
         """Whether calls were recorded that can be played."""
-        return (self._source / JOURNAL).is_file()
+        return (self._read_from / JOURNAL).is_file()
 
     @property
     def command(self) -> str:
@@ -75,7 +75,7 @@ class Calls(NamedTuple):
         return WorkdirRedactor(workdir) if workdir else Redactor()
 
     @property
-    def _source(self) -> Path:
+    def _read_from(self) -> Path:
         return self.kept if self.item.config.stash[OPTIONS].traces is not None else self.recording
 
     @property
@@ -99,7 +99,7 @@ class Calls(NamedTuple):
         """A model that answers with these calls as they were kept or recorded, and with nothing else."""
         if not self.are_there:
             return _Unrecorded(self)
-        folder, workdir = self._source, self._workdir
+        folder, workdir = self._read_from, self._workdir
         if workdir and self.kind == "llm":  # a judge reads <workdir> also when it is live
             return _Played(WorkdirReplay(folder, workdir, on_miss="strict"), self)
         return _Played(ReplayBackend(folder, redact=self.redactor), self)
