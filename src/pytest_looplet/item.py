@@ -15,6 +15,7 @@ from looplet.types import Usage
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
 from pytest_looplet.hide import secrets_of
+from pytest_looplet.judging import judge_entry
 from pytest_looplet.known_secrets import Secrets
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.report import REPORT_ATTRIBUTE, eval_name
@@ -124,6 +125,7 @@ def annotate(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
         "metrics": secrets.value(result.metrics),
         "reason": secrets(result.reason),
         "message": "" if report.passed else secrets(_first_line(call)),
+        "judge": judge_entry(item),
         "run": _run_entry(item, cell, secrets),
     }
     setattr(report, REPORT_ATTRIBUTE, json.dumps(entry))
