@@ -2,7 +2,7 @@
 
 `.looplet/pending/<slug>/` holds `pending.json` (see `FIELDS`) and what would take the target's place: `new.trace` for
 a snapshot, `trace/` for a recording. A target has one entry at most. pytest writes and discards entries; `looplet
-review` accepts and rejects them, without pytest. An entry appears whole, by rename.
+review` accepts and rejects them (`decide.py`), without pytest. An entry appears whole, by rename.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
 from looplet.evals.case import slug
-from pytest_looplet.recordings import replace_recording, traces_in
+from pytest_looplet.recordings import replace_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ FIELDS = {
 }
 
 _ENTRY = "pending.json"
+_NUMBER = re.compile(r"([0-9]{1,18})")
 _TRIES = 20  # to put an entry in its place while other workers do the same
 
 
@@ -46,7 +48,9 @@ class PendingError(Exception):
 
 
 class Pending(Record):
-    """One entry. `target` is absolute; `problem` says why the entry cannot be read, and then only `reject` works."""
+    """One entry as it was read. `target` is absolute; `problem` says why it cannot be read: then it can only be
+    rejected. `seen` tells this content from what the same target's entry may hold later.
+    """
 
     root: Path
     slug: str
@@ -58,6 +62,7 @@ class Pending(Record):
     command: str = ""
     session: str = ""
     problem: str | None = None
+    seen: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -72,6 +77,11 @@ class Pending(Record):
     def changed(self) -> bool:
         """Whether the target is not what it was when it was compared."""
         return digest_of(self.target) != self.digest
+
+    @property
+    def gone(self) -> bool:
+        """Whether there was a target then, and is none now."""
+        return self.digest is not None and not self.target.exists()
 
 
 def writes_allowed() -> bool:
@@ -120,50 +130,20 @@ def discard(root: Path, kind: str, target: Path, *, session: str = "") -> None:
         return
     folder = pending_dir(root) / _slug(kind, relative)
     if folder.is_dir() and not (session and _read(root, folder).session == session):
-        _remove(folder)
+        remove(folder)
 
 
 def load_all(root: Path) -> list[Pending]:
-    """Every entry, sorted by id. One that cannot be read says so in its `problem`."""
+    """Every entry, sorted by id, case-2 before case-10. One that cannot be read says so in its `problem`."""
     folder = pending_dir(root)
     names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     found = [_read(root, folder / name) for name in names if not name.startswith(".")]
-    return sorted(found, key=lambda pending: (pending.id, pending.kind, pending.slug))
+    return sorted(found, key=lambda pending: (_natural(pending.id), pending.kind, pending.slug))
 
 
-def refusal(pending: Pending) -> str | None:
-    """Say why this entry cannot be accepted, None when it can."""
-    if pending.problem:
-        return f"{pending.slug}: {pending.problem}; reject it and run pytest again"
-    if not pending.new.exists():
-        return f"{pending.id}: {pending.new.name} is missing from {pending.folder}; reject it and run pytest again"
-    if pending.changed:
-        return f"{pending.id}: {pending.target.name} has changed since it was compared; run pytest again, then review"
-    return _behaviour(pending) if pending.kind == RECORDING else None
-
-
-def accept(pending: Pending) -> None:
-    """Put the new content in the target's place and drop the entry; what cannot be accepted is a PendingError.
-
-    A recording is accepted when the agent still does what it did: it is keyed by the requests sent now, keeps what is
-    known of the recorded run, and no model is called.
-    """
-    refused = refusal(pending)
-    if refused:
-        raise PendingError(refused)
-    if pending.kind == SNAPSHOT:
-        write_whole(pending.target, pending.new.read_bytes())
-    else:
-        from pytest_looplet.rekey import rekeyed  # reads and renders traces: only where a recording is accepted
-
-        with tempfile.TemporaryDirectory(dir=pending_dir(pending.root), prefix=".accept-") as staging:
-            replace_recording(pending.target, rekeyed(pending.target, pending.new, Path(staging) / NEW_TRACE))
-    _remove(pending.folder)
-
-
-def reject(pending: Pending) -> None:
-    """Drop the entry; the target stays as it is."""
-    _remove(pending.folder)
+def reloaded(pending: Pending) -> Pending | None:
+    """The entry as it is now; None when there is none any more."""
+    return _read(pending.root, pending.folder) if pending.folder.is_dir() else None
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -191,27 +171,6 @@ def digest_of(target: Path) -> str | None:
     return total.hexdigest()
 
 
-def _behaviour(pending: Pending) -> str | None:
-    """What the agent does differently from the recording, which only a new recording can show the consequences of."""
-    from looplet.errors import TraceError
-    from looplet.trace.diff import diff_traces
-    from looplet.trace.read import read_journal
-
-    again = f"record it again: {pending.command}"
-    old, new = traces_in(pending.target), traces_in(pending.new)
-    if len(old) != len(new):
-        return f"{pending.id}: the agent ran {len(new)} loops and {len(old)} are recorded; {again}"
-    try:
-        changes = [
-            change
-            for a, b in zip(old, new, strict=True)
-            for change in diff_traces(read_journal(a), read_journal(b)).significant
-        ]
-    except TraceError as error:
-        return f"{pending.id}: {error}; {again}"
-    return f"{pending.id}: the agent's behaviour changed ({changes[0].text}); {again}" if changes else None
-
-
 def _write(root: Path, entry: dict[str, Any], target: Path, fill: Callable[[Path], None]) -> Path | None:
     relative = _relative(root, target)
     if relative is None:
@@ -235,13 +194,13 @@ def _write(root: Path, entry: dict[str, Any], target: Path, fill: Callable[[Path
 def _placed(staged: Path, final: Path) -> Path:
     """Rename `staged` to `final`, which may be there already. Of several workers the last one wins."""
     for _ in range(_TRIES):
-        _remove(final)
+        remove(final)
         with suppress(OSError):  # another worker was quicker
             return staged.rename(final)
     raise PendingError(f"cannot write {str(final)!r}: others write it at the same time")
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Take an entry away whole, so that nobody reads half of one."""
     aside = folder.with_name(f".old-{folder.name}-{os.urandom(4).hex()}")
     with suppress(FileNotFoundError):
@@ -250,11 +209,29 @@ def _remove(folder: Path) -> None:
 
 
 def _read(root: Path, folder: Path) -> Pending:
+    raw = b""
     try:
-        entry = json.loads((folder / _ENTRY).read_bytes())
-        return _checked(root, folder.name, entry)
+        raw = (folder / _ENTRY).read_bytes()
+        found = _checked(root, folder.name, json.loads(raw))
     except (OSError, ValueError) as error:
-        return Pending(root, folder.name, "", folder.name, folder, problem=f"cannot read {_ENTRY}: {error}")
+        found = Pending(root, folder.name, "", folder.name, folder, problem=f"cannot read {_ENTRY}: {error}")
+    return found.replace(seen=_state(raw, folder))
+
+
+def _state(raw: bytes, folder: Path) -> str:
+    """A digest of everything a reviewer is shown. Another session that found the same has changed nothing."""
+    with suppress(ValueError, TypeError, KeyError):
+        entry = json.loads(raw)
+        del entry["session"]
+        raw = json.dumps(entry).encode()
+    new = [digest_of(folder / name) for name in (NEW_TEXT, NEW_TRACE)]
+    return hashlib.sha256(f"{hashlib.sha256(raw).hexdigest()} {new}".encode()).hexdigest()
+
+
+def _natural(text: str) -> list[tuple[str, int]]:
+    """Numbers in a text compared as numbers."""
+    parts = [*_NUMBER.split(text), ""]
+    return [(word, int(number or 0)) for word, number in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def _checked(root: Path, name: str, entry: Any) -> Pending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,12 @@ from tests.support.traces import Script, write_trace
 from looplet.messages import Message, RawCall, Reply
 from looplet.trace.read import load_trace, read_journal
 from looplet.types import ToolCall, ToolResult, Usage
-from pytest_looplet import pending
+from pytest_looplet import decide, pending
 from pytest_looplet.pending import RECORDING, SNAPSHOT, Pending, PendingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from looplet.events import Event
 
 ID = "evals/eval_shop.py::eval_trace[refund-17]"
@@ -100,8 +103,8 @@ def test_entries_are_sorted_by_id_and_those_that_cannot_be_read_are_reported(tmp
     assert broken.problem is not None
     assert broken.problem.startswith("cannot read pending.json: [Errno 2]")
     with pytest.raises(PendingError, match=r"id-9: cannot read pending.json: .*; reject it and run pytest again"):
-        pending.accept(broken)
-    pending.reject(broken)
+        decide.accept(broken)
+    decide.reject(broken)
     assert len(pending.load_all(tmp_path)) == 3
 
 
@@ -197,7 +200,7 @@ def test_a_match_does_not_hide_a_mismatch_of_the_same_session(tmp_path: Path) ->
 
 def test_accepting_writes_the_snapshot(tmp_path: Path) -> None:
     entry = _snapshot(tmp_path)
-    pending.accept(entry)
+    decide.accept(entry)
     assert (tmp_path / TARGET).read_text() == "new\n"
     assert pending.load_all(tmp_path) == []
     assert [path.name for path in (tmp_path / TARGET).parent.iterdir()] == [Path(TARGET).name]
@@ -206,7 +209,7 @@ def test_accepting_writes_the_snapshot(tmp_path: Path) -> None:
 def test_accepting_replaces_the_snapshot_that_was_compared(tmp_path: Path) -> None:
     (tmp_path / TARGET).parent.mkdir(parents=True)
     (tmp_path / TARGET).write_text("old\n")
-    pending.accept(_snapshot(tmp_path))
+    decide.accept(_snapshot(tmp_path))
     assert (tmp_path / TARGET).read_text() == "new\n"
 
 
@@ -224,8 +227,9 @@ def test_a_snapshot_that_changed_since_is_not_replaced(tmp_path: Path, before: s
     if before == since:
         return
     with pytest.raises(PendingError) as refused:
-        pending.accept(entry)
-    assert str(refused.value) == f"{ID}: {target.name} has changed since it was compared; run pytest again, then review"
+        decide.accept(entry)
+    changed = f"{target.name} has changed since it was compared; run pytest again, then review"
+    assert str(refused.value) == f"{ID}: {changed if since else 'its snapshot is gone; reject this entry'}"
     assert (target.read_text() if target.exists() else None) == since
     assert len(pending.load_all(tmp_path)) == 1
 
@@ -233,12 +237,59 @@ def test_a_snapshot_that_changed_since_is_not_replaced(tmp_path: Path, before: s
 def test_an_entry_without_its_text_is_refused(tmp_path: Path) -> None:
     entry = _snapshot(tmp_path)
     entry.new.unlink()
-    assert pending.refusal(entry) == (f"{ID}: new.trace is missing from {entry.folder}; reject it and run pytest again")
+    assert decide.refusal(entry) == (f"{ID}: new.trace is missing from {entry.folder}; reject it and run pytest again")
+
+
+@pytest.mark.parametrize("decision", [decide.accept, decide.reject])
+def test_what_was_written_again_since_it_was_looked_at_is_not_decided_about(
+    tmp_path: Path, decision: Callable[[Pending], None]
+) -> None:
+    seen = _snapshot(tmp_path, "new\n")
+    now = _snapshot(tmp_path, "newer\n")
+    with pytest.raises(PendingError) as refused:
+        decision(seen)
+    assert str(refused.value) == f"{ID}: was written again since you looked; look at it again, then decide"
+    assert not (tmp_path / TARGET).exists()
+    assert now.new.read_text() == "newer\n"
+
+
+@pytest.mark.parametrize("decision", [decide.accept, decide.reject])
+def test_a_session_that_found_the_same_leaves_what_was_looked_at(
+    tmp_path: Path, decision: Callable[[Pending], None]
+) -> None:
+    seen = _snapshot(tmp_path, session="1")
+    _snapshot(tmp_path, session="2")
+    decision(seen)
+    assert pending.load_all(tmp_path) == []
+
+
+@pytest.mark.parametrize("decision", [decide.accept, decide.reject])
+def test_what_was_decided_elsewhere_is_not_decided_again(tmp_path: Path, decision: Callable[[Pending], None]) -> None:
+    entry = _snapshot(tmp_path)
+    decide.reject(entry)
+    with pytest.raises(PendingError) as refused:
+        decision(entry)
+    assert str(refused.value) == f"{ID}: already decided elsewhere; nothing is left to do"
+    assert not (tmp_path / TARGET).exists()
+
+
+def test_entries_are_sorted_as_a_person_counts(tmp_path: Path) -> None:
+    for number in ("100", "10", "2", "9" * 5000, "1-10", "1-9", "²"):
+        assert pending.write_snapshot(tmp_path, f"e::a[{number}]", Path(f"{number[:5]}.trace"), "x", "")
+    assert [each.id[5:10] for each in pending.load_all(tmp_path)] == [
+        "1-9]",
+        "1-10]",
+        "2]",
+        "10]",
+        "100]",
+        "99999",
+        "²]",
+    ]
 
 
 def test_rejecting_leaves_the_snapshot(tmp_path: Path) -> None:
     entry = _snapshot(tmp_path)
-    pending.reject(entry)
+    decide.reject(entry)
     assert not (tmp_path / TARGET).exists()
     assert pending.load_all(tmp_path) == []
 
@@ -249,7 +300,7 @@ def test_rejecting_leaves_the_snapshot(tmp_path: Path) -> None:
 def test_new_wording_is_accepted_and_keeps_what_is_known_of_the_recorded_run(tmp_path: Path) -> None:
     entry = _recording(tmp_path, _run(system="Be brief and kind.", t=1.0))
     before = load_trace(tmp_path / RECORDED)
-    pending.accept(entry)
+    decide.accept(entry)
     trace, after = read_journal(tmp_path / RECORDED), load_trace(tmp_path / RECORDED)
     assert trace.exchanges[0].prompt.system == "Be brief and kind."
     assert (trace.header["model"], trace.header["labels"]["backend"]) == ("gemma", "gemma")
@@ -264,7 +315,7 @@ def test_new_wording_is_accepted_and_keeps_what_is_known_of_the_recorded_run(tmp
 
 
 def test_an_accepted_recording_is_fit_to_be_committed(tmp_path: Path) -> None:
-    pending.accept(_recording(tmp_path, _run(system="Be brief and kind.")))
+    decide.accept(_recording(tmp_path, _run(system="Be brief and kind.")))
     recording = tmp_path / RECORDED
     assert sorted(path.name for path in recording.iterdir()) == ["journal.jsonl", "trace.txt"]
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in (recording, *recording.iterdir()))
@@ -273,12 +324,12 @@ def test_an_accepted_recording_is_fit_to_be_committed(tmp_path: Path) -> None:
 def test_new_behaviour_is_recorded_again(tmp_path: Path) -> None:
     entry = _recording(tmp_path, _run(query="gouda"))
     before = pending.digest_of(tmp_path / RECORDED)
-    refused = pending.refusal(entry)
+    refused = decide.refusal(entry)
     assert refused is not None
     assert refused.startswith("file::recording[agent/case]: the agent's behaviour changed (step 1 search: ")
     assert refused.endswith(f"; record it again: {COMMAND}")
     with pytest.raises(PendingError):
-        pending.accept(entry)
+        decide.accept(entry)
     assert pending.digest_of(tmp_path / RECORDED) == before
 
 
@@ -286,16 +337,25 @@ def test_a_recording_that_changed_since_is_not_replaced(tmp_path: Path) -> None:
     entry = _recording(tmp_path, _run(system="Be brief and kind."))
     write_trace(tmp_path / RECORDED, _run(model="qwen"), shared=True)
     with pytest.raises(PendingError, match="refund-17 has changed since it was compared; run pytest again"):
-        pending.accept(entry)
+        decide.accept(entry)
 
 
-def test_another_number_of_loops_is_recorded_again(tmp_path: Path) -> None:
-    for number in (1, 2):
-        write_trace(tmp_path / "played" / f"run_{number}", _run())
-    write_trace(tmp_path / RECORDED, _run(), shared=True)
+@pytest.mark.parametrize(
+    ("recorded", "ran", "said"), [(1, 2, "ran 2 loops and 1 is recorded"), (2, 1, "ran 1 loop and 2 are recorded")]
+)
+def test_another_number_of_loops_is_recorded_again(tmp_path: Path, recorded: int, ran: int, said: str) -> None:
+    for folder, loops in ((tmp_path / RECORDED, recorded), (tmp_path / "played", ran)):
+        for number in range(1, loops + 1):
+            write_trace(folder / f"run_{number}", _run(), shared=True)
     pending.write_recording(tmp_path, ID, Path(RECORDED), tmp_path / "played", "", COMMAND)
     (entry,) = pending.load_all(tmp_path)
-    assert pending.refusal(entry) == f"{ID}: the agent ran 2 loops and 1 are recorded; record it again: {COMMAND}"
+    assert decide.refusal(entry) == f"{ID}: the agent {said}; record it again: {COMMAND}"
+
+
+def test_an_entry_whose_recording_is_gone_says_so(tmp_path: Path) -> None:
+    entry = _recording(tmp_path, _run(system="Be brief and kind."))
+    shutil.rmtree(tmp_path / RECORDED)
+    assert decide.refusal(entry) == f"{entry.id}: its recording is gone; reject this entry"
 
 
 def test_several_loops_are_accepted_one_by_one(tmp_path: Path) -> None:
@@ -303,7 +363,7 @@ def test_several_loops_are_accepted_one_by_one(tmp_path: Path) -> None:
         write_trace(tmp_path / RECORDED / f"run_{number}", _run(model=f"m{number}"), shared=True)
         write_trace(tmp_path / "played" / f"run_{number}", _run(system=f"Be {number}."))
     pending.write_recording(tmp_path, ID, Path(RECORDED), tmp_path / "played", "", COMMAND)
-    pending.accept(pending.load_all(tmp_path)[0])
+    decide.accept(pending.load_all(tmp_path)[0])
     traces = [read_journal(tmp_path / RECORDED / f"run_{number}") for number in (1, 2)]
     assert [(each.header["model"], each.header["system"]) for each in traces] == [("m1", "Be 1."), ("m2", "Be 2.")]
 
@@ -313,7 +373,7 @@ def test_a_damaged_recording_is_recorded_again(tmp_path: Path) -> None:
     write_trace(tmp_path / RECORDED, _run(), shared=True)
     (tmp_path / RECORDED / "journal.jsonl").write_text("{}\n{}\n")
     pending.write_recording(tmp_path, ID, Path(RECORDED), tmp_path / "played", "", COMMAND)
-    refused = pending.refusal(pending.load_all(tmp_path)[0])
+    refused = decide.refusal(pending.load_all(tmp_path)[0])
     assert refused is not None
     assert "has no header" in refused
     assert refused.endswith(f"record it again: {COMMAND}")

@@ -10,7 +10,7 @@ import pytest
 from tests.support.plugin_files import SHOP
 from tests.support.snapshot_files import WORKERS, session, snapshot_suite, traces
 
-from pytest_looplet import pending
+from pytest_looplet import decide, pending
 from pytest_looplet.snapshot import safe_name
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def test_a_missing_snapshot_is_accepted_by_review(pytester: pytest.Pytester) -> 
     snapshot_suite(pytester)
     session(pytester).assert_outcomes(failed=4)
     for entry in _pending(pytester):
-        pending.accept(entry)
+        decide.accept(entry)
     session(pytester).assert_outcomes(passed=4)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.plugin_files import EVALS, LIVE, SHOP, summary_of, write_suite
 
-from pytest_looplet import pending
+from pytest_looplet import decide, pending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,7 @@ def test_an_accepted_recording_is_no_longer_stale_and_needed_no_model(
     changed = SHOP.replace('"Find an order."', '"Look an order up."')
     stale_line(pytester, changed)
     [entry] = pending.load_all(pytester.path)
-    pending.accept(entry)
+    decide.accept(entry)
     pytester.runpytest().assert_outcomes(passed=2)
     now = json.loads((recorded / "journal.jsonl").read_text().splitlines()[0])
     assert now["tools"][0]["description"] == "Look an order up."
@@ -114,7 +114,7 @@ def test_a_changed_behaviour_is_not_accepted_and_recording_again_settles_it(
     stale_line(pytester, SHOP.replace('"amount": order + 8}', '"amount": order + 9}'))
     [entry] = pending.load_all(pytester.path)
     with pytest.raises(pending.PendingError, match=r"behaviour changed \(step 1 lookup: result: amount 25 → 26\)"):
-        pending.accept(entry)
+        decide.accept(entry)
     pytester.runpytest("--looplet-backend=live", "--looplet-record").assert_outcomes(passed=2)
     assert pending.load_all(pytester.path) == []
 

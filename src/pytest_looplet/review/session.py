@@ -11,8 +11,9 @@ from looplet.trace.change import Change
 from looplet.trace.diff import diff_texts
 from looplet.trace.normalize import Normalizer, normal_text
 from looplet.trace.read import read_journal
-from pytest_looplet import pending as store
-from pytest_looplet.pending import SNAPSHOT, Pending, PendingError
+from pytest_looplet import decide
+from pytest_looplet.decide import AlreadyDecidedError, WrittenAgainError
+from pytest_looplet.pending import SNAPSHOT, Pending, PendingError, load_all, reloaded
 from pytest_looplet.recordings import traces_in
 from pytest_looplet.review.steps import Row, compare
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-ACCEPTED, REJECTED, SKIPPED = "accepted", "rejected", "skipped"
+ACCEPTED, REJECTED, SKIPPED, ELSEWHERE = "accepted", "rejected", "skipped", "decided elsewhere"
 
 
 class Entry:
@@ -50,7 +51,7 @@ class Entry:
     @property
     def left(self) -> bool:
         """Whether it still waits: skipped entries do."""
-        return self.decision not in (ACCEPTED, REJECTED)
+        return self.decision in ("", SKIPPED)
 
     @cached_property
     def texts(self) -> tuple[str, str]:
@@ -75,7 +76,7 @@ class Entry:
     @cached_property
     def refusal(self) -> str | None:
         """Why it cannot be accepted as it is now, None when it can."""
-        refused = store.refusal(self.pending)
+        refused = decide.refusal(self.pending)
         return self.said(refused) if refused else None
 
     def why(self) -> list[str]:
@@ -83,7 +84,10 @@ class Entry:
         if self.pending.problem:
             return [visible(self.pending.problem)]
         if not self.changes and not self.texts[0]:
-            return [f"new {self.kind}: there was none to compare with"]
+            if self.pending.digest is None:
+                return [f"new {self.kind}: there was none to compare with"]
+            if self.pending.gone:
+                return [f"its {self.kind} is gone: there is nothing left to compare with"]
         return [visible(change.text) for change in self.changes] or [
             visible(line) for line in self.pending.why.splitlines()
         ]
@@ -98,7 +102,7 @@ class Review:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.entries = [Entry(pending) for pending in store.load_all(root)]
+        self.entries = [Entry(pending) for pending in load_all(root)]
 
     def accept(self, entry: Entry) -> bool:
         """Carry it out; False when it is refused, and `entry.refused` says why."""
@@ -125,7 +129,7 @@ class Review:
 
     def summary(self) -> str:
         """`2 accepted, 1 rejected, 3 left`."""
-        counts = [(ACCEPTED, self.count(ACCEPTED)), (REJECTED, self.count(REJECTED)), ("left", len(self.left()))]
+        counts = [(word, self.count(word)) for word in (ACCEPTED, REJECTED, ELSEWHERE)] + [("left", len(self.left()))]
         return ", ".join(f"{number} {word}" for word, number in counts if number or word == "left")
 
     def _carry_out(self, entry: Entry, decision: str) -> bool:
@@ -134,12 +138,23 @@ class Review:
         entry.refused = ""
         entry.texts  # noqa: B018  # read now: afterwards there is nothing to compare, and the screen still shows it
         try:
-            (store.accept if decision == ACCEPTED else store.reject)(entry.pending)
+            (decide.accept if decision == ACCEPTED else decide.reject)(entry.pending)
         except (PendingError, OSError) as error:
             entry.refused = entry.said(str(error))
+            self._take_notice(entry, error)
             return False
         entry.decision = decision
         return True
+
+    def _take_notice(self, entry: Entry, error: Exception) -> None:
+        """What somebody else did to the entry: it is read again, or no longer to be decided about here."""
+        now = reloaded(entry.pending)
+        if isinstance(error, AlreadyDecidedError) or now is None:
+            entry.decision = ELSEWHERE
+        elif isinstance(error, WrittenAgainError):
+            fresh = Entry(now)
+            fresh.refused = entry.refused
+            self.entries[self.entries.index(entry)] = fresh
 
 
 def named(entries: Sequence[Entry], pattern: str) -> list[Entry]:

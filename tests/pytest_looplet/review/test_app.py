@@ -179,6 +179,37 @@ def test_a_refusal_stays_in_view(project: Project) -> None:
     drive(project, script)
 
 
+def test_what_was_written_again_is_shown_before_it_can_be_accepted(project: Project) -> None:
+    three(project)
+
+    async def script(screen: Screen) -> None:
+        project.snapshot("a", project.text(REFUNDED), project.text((LOOK_UP, REFUND, REFUND, DONE)))
+        await screen.press("a")
+        assert "1 of 3 · 3 left" in screen.status
+        assert "! not done: was written again since you looked; look at it again, then decide" in screen.diff
+        assert "step 3" in screen.diff
+        assert "escalate" not in screen.diff
+        assert len(project.pending()) == 3
+        await screen.press("a")
+        assert "2 of 3 · 1 accepted, 2 left" in screen.status
+
+    drive(project, script)
+
+
+def test_what_was_decided_elsewhere_is_marked_and_no_longer_left(project: Project) -> None:
+    three(project)
+
+    async def script(screen: Screen) -> None:
+        other = Review(project.root)
+        other.accept(other.entries[0])
+        await screen.press("r")
+        assert "1 of 3 · 1 decided elsewhere, 2 left" in screen.status
+        assert screen.list[0] == " - eval_refund[a]"
+        assert "- decided elsewhere" in screen.diff
+
+    drive(project, script)
+
+
 def test_accept_all_asks_once_and_leaves_changed_behaviour(project: Project) -> None:
     three(project)
     stale = project.recording("x", ESCALATED)

@@ -11,7 +11,7 @@ from tests.support.reviewing import COMMAND, ESCALATED, REFUNDED
 from looplet.trace.read import read_journal
 from pytest_looplet.pending import pending_dir
 from pytest_looplet.review.lines import Pair
-from pytest_looplet.review.session import ACCEPTED, REJECTED, SKIPPED, Review, named
+from pytest_looplet.review.session import ACCEPTED, ELSEWHERE, REJECTED, SKIPPED, Review, named
 
 if TYPE_CHECKING:
     from tests.support.reviewing import Project
@@ -105,12 +105,36 @@ def test_an_entry_that_cannot_be_read_says_so_and_can_be_rejected(project: Proje
     assert project.pending() == []
 
 
-def test_an_entry_that_somebody_else_decided_meanwhile_is_refused(project: Project) -> None:
+def test_an_entry_that_somebody_else_decided_meanwhile_is_no_longer_left(project: Project) -> None:
     project.snapshot("a", "old\n", "new\n")
     review, other = Review(project.root), Review(project.root)
     other.reject(other.entries[0])
     assert not review.accept(review.entries[0])
-    assert "is missing from" in review.entries[0].refused
+    assert review.entries[0].refused == "already decided elsewhere; nothing is left to do"
+    assert (review.entries[0].decision, review.summary()) == (ELSEWHERE, "1 decided elsewhere, 0 left")
+    assert project.snapshot_path("a").read_text(encoding="utf-8") == "old\n"
+
+
+@pytest.mark.parametrize("decision", ["accept", "reject"])
+def test_an_entry_that_was_written_again_is_shown_again_before_it_is_decided(project: Project, decision: str) -> None:
+    name = project.snapshot("a", "[user]\n  old\n", "[user]\n  new\n")
+    review = Review(project.root)
+    assert review.entries[0].rows
+    project.snapshot("a", "[user]\n  old\n", "[user]\n  newer\n")
+    assert not getattr(review, decision)(review.entries[0])
+    assert review.entries[0].refused == "was written again since you looked; look at it again, then decide"
+    assert Pair("  old", "  newer") in review.entries[0].rows
+    assert project.pending() == [name]
+    assert getattr(review, decision)(review.entries[0])
+    assert project.pending() == []
+
+
+def test_an_entry_whose_snapshot_is_gone_is_not_told_as_new(project: Project) -> None:
+    project.snapshot("a", "old\n", "new\n")
+    project.snapshot_path("a").unlink()
+    (entry,) = Review(project.root).entries
+    assert entry.why() == ["its snapshot is gone: there is nothing left to compare with"]
+    assert entry.refusal == "its snapshot is gone; reject this entry"
 
 
 def test_a_missing_snapshot_is_told_as_new(project: Project) -> None:

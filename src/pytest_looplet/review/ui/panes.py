@@ -12,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from looplet._pretty import visible
-from pytest_looplet.review.session import ACCEPTED, REJECTED, SKIPPED, Entry
+from pytest_looplet.review.session import ACCEPTED, ELSEWHERE, REJECTED, SKIPPED, Entry
 from pytest_looplet.review.steps import Fold, Row
 from pytest_looplet.review.ui.paint import Painted, paint, paragraph
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.style import Style
     from textual.events import Click, Resize
 
-MARKS = {"": " ", ACCEPTED: "✓", REJECTED: "✗", SKIPPED: "•"}
+MARKS = {"": " ", ACCEPTED: "✓", REJECTED: "✗", SKIPPED: "•", ELSEWHERE: "-"}
 BESIDE_FROM = 120  # columns of the pane from which before and after stand beside each other
 _LINES_AN_ENTRY = 2
 
@@ -173,8 +173,10 @@ def _head(entry: Entry, width: int) -> Iterator[Painted]:
     yield Painted(())
     if entry.decision:
         yield from paragraph(entry.decision, "decided", width, f"{MARKS[entry.decision]} ")
-    if entry.left and (entry.refused or entry.refusal):
-        yield from paragraph(f"cannot be accepted: {entry.refused or entry.refusal}", "refused", width, "! ")
+    if entry.left and entry.refusal:
+        yield from paragraph(f"cannot be accepted: {entry.refusal}", "refused", width, "! ")
+    if entry.left and entry.refused and entry.refused != entry.refusal:
+        yield from paragraph(f"not done: {entry.refused}", "refused", width, "! ")
     if entry.changes:
         for change in entry.changes:
             mark, style = ("● ", "significant") if change.significant else ("○ ", "informational")
