@@ -142,7 +142,11 @@ def _interactive(review: Review) -> int:
         print("nothing is pending")
         return 0
     if not _is_terminal():
-        return _fail("this is not a terminal; use --list to see what is pending, --accept PATTERN to accept it")
+        message = "this is not a terminal; use --list to see what is pending, --accept PATTERN to accept it"
+        if sys.stdout.isatty() and not sys.stderr.isatty():  # else nothing would be seen of why nothing happens
+            message = "standard error is not the terminal, and the interface is drawn there; run it without 2>"
+            print(f"looplet review: {message}")
+        return _fail(message)
     try:
         from pytest_looplet.review.ui.app import ReviewApp  # 0.3 s, and an extra of its own
     except ModuleNotFoundError as error:
@@ -155,7 +159,8 @@ def _interactive(review: Review) -> int:
 
 
 def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """All three: keys are read from the first, textual draws on the last, and the summary goes to the second."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
 
 
 def _fail(message: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +172,20 @@ def test_without_a_terminal_it_says_what_to_use(project: Project) -> None:
     done = python("raise SystemExit(command.main([]))")
     expected = "this is not a terminal; use --list to see what is pending, --accept PATTERN to accept it\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"looplet review: {expected}")
+
+
+def test_without_standard_error_on_the_terminal_it_says_so_there(project: Project) -> None:
+    """Textual draws on standard error: with `2>file` the screen stayed empty, and waited for keys."""
+    project.snapshot("a", "old\n", "new\n")
+    ours, theirs = os.openpty()
+    log = project.root / "log"
+    with log.open("w", encoding="utf-8") as file, os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        command = [sys.executable, "-m", "looplet", "review"]
+        done = subprocess.run(command, stdin=terminal, stdout=terminal, stderr=file, check=False, timeout=60)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    said = "looplet review: standard error is not the terminal, and the interface is drawn there; run it without 2>\n"
+    assert (done.returncode, shown.replace("\r\n", "\n"), log.read_text(encoding="utf-8")) == (2, said, said)
 
 
 def test_without_the_interface_it_names_the_extra(project: Project) -> None:
