@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_looplet.declare import wanted_arguments
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,12 +29,11 @@ def call(job: Job, llm: Any) -> Any:
         "llm": lambda: llm,
         "workdir": lambda: _workdir(job),
     }
-    wanted = wanted_arguments(agent)
-    if case.files and "workdir" not in wanted:
+    if case.files and not job.has_workdir:
         raise RunError(
             f"case {case.id!r} has files, and agent {job.cell.agent_name} has no parameter `workdir` to find them by"
         )
-    value = agent(**{name: offered[name]() for name in wanted})
+    value = agent(**{name: offered[name]() for name in job.wanted})
     if inspect.isawaitable(value) or hasattr(value, "__aiter__"):
         value = in_event_loop(_followed(value))
     if isinstance(value, Iterator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import traceback
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,7 @@ from looplet.evals.collect import Collector, collect
 from looplet.evals.prices import PriceTable
 from looplet.evals.script import scripted
 from looplet.evals.transcript import is_messages, result_from_messages
-from looplet.hooks.provenance import ProvenanceSink
 from looplet.result import RunResult
-from looplet.trace.read import is_begun as is_trace
 from looplet.trace.redact import Redaction, Redactor
 from looplet.trace.replay import ReplayBackend
 from pytest_looplet import agents, pending, stale, stored
@@ -26,8 +24,9 @@ from pytest_looplet.costs import provider_of, with_costs
 from pytest_looplet.declare import wanted_arguments
 from pytest_looplet.output import Output, belonging_to
 from pytest_looplet.recordings import record_command, recording_dir, replace_recording, traces_in
+from pytest_looplet.sinks import WRITING, QueuedSink, QueuedWorkdirSink
 from pytest_looplet.store import Outcome
-from pytest_looplet.workpaths import WorkdirRedactor, WorkdirReplay, WorkdirSink
+from pytest_looplet.workpaths import WorkdirRedactor, WorkdirReplay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,24 +48,28 @@ class Job:
     prices: PriceTable = field(default_factory=PriceTable)
     collectors: tuple[Collector, ...] = ()
 
-    @property
+    @cached_property
     def trace(self) -> Path:
         return self.root / ".looplet" / "runs" / self.name
 
-    @property
+    @cached_property
     def partial(self) -> Path:
         """Where the trace is while the run goes on."""
         return self.trace.with_name(f"{self.name}.partial")
 
-    @property
+    @cached_property
     def workdir(self) -> Path:
         return self.root / ".looplet" / "work" / self.name
 
-    @property
-    def has_workdir(self) -> bool:
-        return self.cell.agent is not None and "workdir" in wanted_arguments(self.cell.agent)
+    @cached_property
+    def wanted(self) -> list[str]:
+        return wanted_arguments(self.cell.agent) if self.cell.agent is not None else []
 
     @property
+    def has_workdir(self) -> bool:
+        return "workdir" in self.wanted
+
+    @cached_property
     def labels(self) -> dict[str, Any]:
         return stored.labels_of(self.cell, self.root)
 
@@ -96,7 +99,8 @@ def perform(job: Job, in_flight: InFlight) -> Outcome:
 
 def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
     llm = _llm(job, outcome)
-    shutil.rmtree(job.partial, ignore_errors=True)  # of an attempt that ended its process
+    if job.partial.exists():
+        shutil.rmtree(job.partial, ignore_errors=True)  # of an attempt that ended its process
     workdir = job.workdir if job.has_workdir else None
     # an agent can reach what is bound here: nothing that leads to the case
     capture = Capture(partial(_hooks, job.partial, workdir, in_flight), dict(job.labels))
@@ -125,7 +129,7 @@ def _results(capture: Capture) -> list[RunResult]:
     for run in runs:
         _close(run)
     results = [run.result for run in runs]
-    results = [result for result in results if result.trace_dir is not None and is_trace(Path(result.trace_dir))]
+    results = [result for result in results if result.trace_dir is not None and traces_in(Path(result.trace_dir))]
     if len(results) > 1:
         results[-1] = results[-1].replace(all=tuple(results))
     return results
@@ -152,11 +156,13 @@ def _leave(job: Job, llm: Any, ran_loops: bool, outcome: Outcome) -> None:
     """Give the trace its place, and say in `outcome` where it is; also of an agent that failed."""
     if isinstance(llm, (ReplayBackend, MockLLMBackend)):
         outcome.model = llm.name
-    is_whole = traces_in(job.partial) == [job.partial / "run_1"]  # of one loop the trace is the directory itself
-    trace = _settle(job.partial, job.trace)
+    with WRITING:
+        found = traces_in(job.partial)
+        is_whole = len(found) == 1  # of one loop the trace is the directory itself
+        trace = _settle(found, job.partial, job.trace) if found else None
     outcome.stale = stale.look(llm, job.cell, trace if ran_loops else None, job.root)
     if trace is not None:
-        outcome.trace = stored.shown(trace, job.root)
+        outcome.trace = trace.relative_to(job.root).as_posix()
     if outcome.result is not None:
         outcome.result = _moved(outcome.result, job.trace, is_whole=is_whole)
     if job.workdir.is_dir():
@@ -170,7 +176,7 @@ def _moved(result: RunResult, target: Path, *, is_whole: bool) -> RunResult:
 
 def _hooks(folder: Path, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
     path = folder / f"run_{number}"
-    return (in_flight.watch(), WorkdirSink(path, workdir) if workdir else ProvenanceSink(path, redact=True))
+    return (in_flight.watch(), QueuedWorkdirSink(path, workdir) if workdir else QueuedSink(path, redact=True))
 
 
 def _llm(job: Job, outcome: Outcome) -> Any:
@@ -196,16 +202,20 @@ def no_script(cell: Cell) -> str:
     return f"--looplet-backend=mock: case {cell.case.id!r} of {cell.file.name} has no script; add script=[...] to it"
 
 
-def _settle(partial_trace: Path, target: Path) -> Path | None:
+def _settle(found: list[Path], partial_trace: Path, target: Path) -> Path:
     """Give the trace its place: one loop's trace is the directory itself, several stay run_1, run_2 ... in it."""
-    found = traces_in(partial_trace)
-    if not found:
-        return None
-    shutil.rmtree(target, ignore_errors=True)
-    (found[0] if len(found) == 1 else partial_trace).rename(target)
+    if target.exists():
+        shutil.rmtree(target, ignore_errors=True)
+    if len(found) > 1:
+        partial_trace.rename(target)
+        return target
+    found[0].rename(target)
     if (partial_trace / stored.OWN_RESULT).is_dir():
         (partial_trace / stored.OWN_RESULT).rename(target / stored.OWN_RESULT)
-    shutil.rmtree(partial_trace, ignore_errors=True)
+    try:
+        partial_trace.rmdir()
+    except OSError:  # something else is in it: traces that were never begun
+        shutil.rmtree(partial_trace, ignore_errors=True)
     return target
 
 

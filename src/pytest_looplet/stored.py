@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from looplet.evals.report import write_whole
 from looplet.events import RunFinished, RunStarted, StepFinished
 from looplet.messages import Capabilities
 from looplet.trace.directory import ARTIFACTS
+from looplet.trace.files import write_whole
 from looplet.trace.journal import JournalWriter
 from looplet.trace.read import UNFINISHED, load_trace, read_journal
 from looplet.trace.redact import Redaction, Redactor
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_looplet.cells import Cell
     from pytest_looplet.store import Claim, Key
 
+_SECRETLESS = Redaction(Redactor())
 OWN_RESULT = "result"  # beside the loops' traces: the RunResult the agent made itself
 _TOLD = ("backend", "model", "error", "stale", "workdir", "stdout", "stderr", "log")
 
@@ -46,17 +47,17 @@ def labels_of(cell: Cell, root: Path) -> dict[str, Any]:
 
 def keep(outcome: Outcome, folder: Path, labels: dict[str, Any]) -> None:
     """Write `outcome.json` into the run's directory, without secrets."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    result = outcome.result
+    result, said = outcome.result, {name: getattr(outcome, name) for name in _TOLD}
     told = {
         "schema": SCHEMA,
         "labels": labels,
-        **{name: getattr(outcome, name) for name in _TOLD},
+        **{name: _SECRETLESS.text(text) if text else text for name, text in said.items()},
         "has_result": result is not None,
         "costs": [one.usage.cost for one in result.all or (result,)] if result is not None else [],
     }
-    write_whole(json.dumps(Redaction(Redactor()).value(told)) + "\n", folder / OUTCOME)
-    (folder / OUTCOME).chmod(0o600)
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True)
+    write_whole(folder / OUTCOME, json.dumps(told).encode() + b"\n", mode=0o600)
 
 
 def write_result(result: RunResult, folder: Path, redaction: Redaction, labels: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ def write_result(result: RunResult, folder: Path, redaction: Redaction, labels: 
     )
     journal.close()
     if result.artifacts:
-        write_whole(json.dumps(redaction.value(result.artifacts)) + "\n", folder / ARTIFACTS)
+        write_whole(folder / ARTIFACTS, json.dumps(redaction.value(result.artifacts)).encode() + b"\n", mode=0o600)
 
 
 def shown(folder: Path, root: Path) -> str | None:
@@ -105,7 +106,7 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
         if (folder / OWN_RESULT).is_dir():
             own = load_trace(folder / OWN_RESULT)
             known = outcome.result
-            artifacts = known.artifacts or own.artifacts  # collectors write theirs beside the loop's trace, with its own
+            artifacts = known.artifacts or own.artifacts  # collectors write beside the loop's trace
             outcome.result = own.replace(trace_dir=known.trace_dir, all=known.all, artifacts=artifacts)
     return outcome
 
