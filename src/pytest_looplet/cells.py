@@ -80,7 +80,11 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def _cells(definition: pytest.Function, config: pytest.Config) -> list[Cell]:
-    from pytest_looplet.declare import read_declaration, trials_of  # loads looplet: only where evals are collected
+    from pytest_looplet.declare import (
+        check_gate,
+        read_declaration,
+        trials_of,
+    )  # loads looplet: only where evals are collected
 
     declared = read_declaration(definition, config)
     known, recordings = config.stash.setdefault(CELLS, {}), config.stash.setdefault(_RECORDINGS, {})
@@ -94,6 +98,8 @@ def _cells(definition: pytest.Function, config: pytest.Config) -> list[Cell]:
                 place = (str(cell.file), cell.agent_name, cell.name)
                 _check_apart(recordings.setdefault(place, cell), cell)
                 cells.append(cell)
+    if declared.gate is not None and config.stash[OPTIONS].undecided == "fail":
+        check_gate(declared.gate, len(declared.cases), max(cell.trials for cell in cells))
     return cells
 
 

@@ -36,15 +36,19 @@ class Controller:
         self._store: FileStore | None = None
         self._remote: RemotePhase | None = None
         self._problem: str | None = None
+        self._baseline: dict[str, Any] | None = None
+        self._made: dict[str, Any] | None = None
         self._written: list[tuple[Path, str | None]] = []
 
     # --- with workers the controller collects nothing: it probes the servers and makes the store before they start.
-    # Report files are tried first: an hour of paid runs shall not end with a file that cannot be written.
+    # Files are tried first: an hour of paid runs shall not end with a report that cannot be written, or a baseline
+    # that cannot be read.
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         if not self._config.option.collectonly:
             reports.check_writable(self._options.reports)
+            self._read_baseline()
         if not self._has_workers():
             return
         self._connect()
@@ -63,6 +67,16 @@ class Controller:
             from pytest_looplet.costs import check_prices  # loads looplet, which connecting did
 
             check_prices(self._config, connected)
+
+    def _read_baseline(self) -> None:
+        if self._options.baseline is None:
+            return
+        from looplet.evals.baseline import load_baseline  # loads looplet: only where scores are compared
+
+        try:
+            self._baseline = load_baseline(self._options.baseline, suite=self._config.rootpath.name)
+        except ValueError as error:
+            raise pytest.UsageError(f"--looplet-baseline: {error}; nothing was run") from None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -103,12 +117,21 @@ class Controller:
             self._remote.begin()
         with terminable(lambda: self._store is not None and bool(self._findings.announced)):
             result = yield
-        if self._options.stale == "fail":
-            stale = self._findings.stale
-            session.testscollected += len(stale)  # of which pytest computes the percentage beside each report
-            for nodeid, difference in stale.items():
-                self._config.hook.pytest_runtest_logreport(report=_report.stale_report(nodeid, difference))
+        failed = [] if self._options.stale == "warn" else _report.stale_reports(self._findings)
+        if report := self._report():
+            from pytest_looplet.verdicts import failed_verdicts  # only in sessions with evals
+
+            failed += failed_verdicts(report, self._options)
+        session.testscollected += len(failed)  # of which pytest computes the percentage beside each report
+        for each in failed:
+            self._config.hook.pytest_runtest_logreport(report=each)
         return result
+
+    def _report(self) -> dict[str, Any] | None:
+        """The report of all items, made once they have all reported; None without evals."""
+        if self._made is None and self._findings.entries:
+            self._made = reports.make(self._findings.entries.values(), self._config, self._baseline)
+        return self._made
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -136,10 +159,10 @@ class Controller:
 
     def _write_reports(self, session: pytest.Session) -> None:
         """A report that cannot be written makes the session fail, and takes nothing else from it."""
-        if not self._options.reports or not self._findings.entries:
+        report = self._report()
+        if not self._options.reports or report is None:
             return
-        entries = self._findings.entries.values()
-        self._written = reports.write(entries, self._options.reports, self._config.rootpath)
+        self._written = reports.write(report, self._options.reports, self._config.rootpath)
         if session.exitstatus == pytest.ExitCode.OK and any(problem for _, problem in self._written):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -156,7 +179,7 @@ class Controller:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
-        lines = _report.summary_lines(self._findings, config.get_verbosity())
+        lines = self._summary_lines(terminalreporter, config.get_verbosity())
         lines += [f"stale: {nodeid}: {difference}" for nodeid, difference in self._findings.stale.items()]
         lines += [f"unused recording: {path}" for path in sorted(self._findings.unused)]
         lines += [f"report: {problem or path}" for path, problem in self._written]
@@ -183,6 +206,15 @@ class Controller:
         """Only now are all workers gone."""
         if self._store is not None:
             shutil.rmtree(self._store.folder, ignore_errors=True)
+
+    def _summary_lines(self, terminalreporter: Any, verbosity: int) -> list[str]:
+        report = self._report()
+        if report is None:
+            return []
+        from pytest_looplet.summary import summary_lines  # only in sessions with evals
+
+        width = terminalreporter._tw.fullwidth  # noqa: SLF001  # its public twin writes, and does not tell
+        return summary_lines(report, self._options, verbosity, width)
 
     def _has_workers(self) -> bool:
         return self._config.pluginmanager.hasplugin("dsession")

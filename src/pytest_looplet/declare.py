@@ -28,6 +28,7 @@ class Declaration:
     agent_name: str
     cases: list[EvalCase]
     trials: int | None = None
+    gate: float | None = None
 
 
 def mark_values(item: pytest.Item) -> dict[str, Any]:
@@ -82,7 +83,24 @@ def read_declaration(definition: pytest.Function, config: pytest.Config) -> Decl
         check_agent(agent)
     name = agent_name(agent) if agent is not None else "none"
     cases = load_cases(values["cases"], definition.path.parent)
-    return Declaration(agent, name, cases, values.get("trials"))
+    return Declaration(agent, name, cases, values.get("trials"), values.get("gate"))
+
+
+def check_gate(gate: float, cases: int, trials: int) -> None:
+    """Refuse a gate above what the interval can reach. Without trials it is the mean that is compared."""
+    from looplet.evals.stats import best_possible, passes_needed  # only where trials have a gate
+
+    if trials == 1 or best_possible(cases, trials) >= gate:
+        return
+    needed = passes_needed(gate)
+    enough = "no number of trials proves that none ever fails"
+    if needed is not None:
+        enough = f"trials={needed} would do" if cases == 1 else f"{needed} cases would do, more trials would not"
+    raise ValueError(
+        f"gate={gate:g} can never be met: if every trial passes, the interval of {cases} case{'s' * (cases != 1)} "
+        f"still begins at {best_possible(cases, trials):.3f}; {enough}. Lower the gate, compare the mean itself "
+        "(trials=1), or set the ini key looplet_undecided = warn"
+    )
 
 
 def _imported(reference: str) -> Any:

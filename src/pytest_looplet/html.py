@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from looplet._pretty import visible
 from looplet.evals.case import slug
-from looplet.evals.report import OUTCOMES
+from looplet.evals.figures import OUTCOMES
 from pytest_looplet.page_runs import loops_of, run_chars
 
 if TYPE_CHECKING:

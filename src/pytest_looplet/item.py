@@ -9,34 +9,57 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from looplet._pretty import shorten
+from looplet._core.to_text import encodable
 from looplet.evals.score import EvalResult, InvalidScore, grade, uses_assert
-from looplet.types import Usage
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
-from pytest_looplet.hide import secrets_of
-from pytest_looplet.judging import judge_entry
-from pytest_looplet.known_secrets import Secrets
+from pytest_looplet.digests import case_digest
+from pytest_looplet.entries import entry_of, gate_of
+from pytest_looplet.fixtures import CALL_FAILED
 from pytest_looplet.options import OPTIONS
-from pytest_looplet.report import REPORT_ATTRIBUTE, eval_name
-from pytest_looplet.runs import RUN_FIXTURE, outcome_of
+from pytest_looplet.report import REPORT_ATTRIBUTE
+from pytest_looplet.runs import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from looplet.evals.score import Grade
-    from looplet.result import RunResult
-    from pytest_looplet.cells import Cell
-    from pytest_looplet.store import Outcome
 
-GRADE = pytest.StashKey[EvalResult]()
+GRADE: pytest.StashKey[Grade] = pytest.StashKey()
+_COUNTED = pytest.StashKey[str]()  # the first line of a failure that a gate counts
 _UNGRADED = pytest.StashKey[bool]()
-_LOG_CHARS = 20_000
 _ASYNC_MARKS = ("asyncio", "anyio", "trio")
 
 
 def graded_call(item: pytest.Function) -> Generator[None, object, object]:
-    """Wrap pytest_runtest_call: keep the eval's return value, then let its grade pass or fail the item."""
+    """Wrap pytest_runtest_call: keep the eval's return value, then let its grade pass or fail the item.
+
+    Under a gate a failure is counted and the item passes: the gate has the verdict.
+    """
+    _forget_earlier_call(item)
+    if cell := cell_of(item):
+        case_digest(item, cell)
+    try:
+        return (yield from _called_and_graded(item))
+    except (AssertionError, pytest.fail.Exception) as error:
+        if item.stash.get(_UNGRADED, False) or gate_of(item) is None or item.get_closest_marker("xfail"):
+            raise
+        item.stash[_COUNTED] = _first_line(error)
+        item.stash[CALL_FAILED] = True
+        told = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
+        item.add_report_section("call", "failure", str(told))
+        return None
+
+
+def _forget_earlier_call(item: pytest.Item) -> None:
+    """An item may be run again."""
+    keys: tuple[pytest.StashKey[Any], ...] = (GRADE, _COUNTED, _UNGRADED)
+    for key in keys:
+        if key in item.stash:
+            del item.stash[key]
+
+
+def _called_and_graded(item: pytest.Function) -> Generator[None, object, object]:
     original = item.obj
     returned: list[Any] = []
     item.obj = _keeping(original, returned, foreign_loop=_has_async_plugin(item))
@@ -49,7 +72,7 @@ def graded_call(item: pytest.Function) -> Generator[None, object, object]:
     except InvalidScore as error:  # said in one line: a traceback would only show our own code
         item.stash[_UNGRADED] = True
         pytest.fail(str(error), pytrace=False)
-    item.stash[GRADE] = graded.result
+    item.stash[GRADE] = graded
     if graded.passed is False:
         pytest.fail(_failure(item.originalname, graded), pytrace=False)
     return result
@@ -92,7 +115,7 @@ def _grade(item: pytest.Function, original: Callable[..., Any], returned: list[A
     value = returned[-1]  # hypothesis calls several times
     threshold = mark_values(item).get("threshold", item.config.stash[OPTIONS].threshold)
     asserts = value is None and uses_assert(original)
-    return grade(value, name=item.originalname, asserts=asserts, threshold=threshold)
+    return grade(value, name=item.originalname, asserts=asserts, threshold=threshold, gate=gate_of(item))
 
 
 def _failure(name: str, graded: Grade) -> str:
@@ -102,44 +125,42 @@ def _failure(name: str, graded: Grade) -> str:
     return f"{name} gave {said}{reason}"
 
 
-def annotate(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Put the grade on the report as one JSON string.
+def annotate(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Put the entry on the report as one JSON string.
 
     Reports travel between processes; an object there that cannot be sent ends the session with exit status 0.
     """
     if report.when != "call" and report.passed:
         return
-    result = item.stash.get(GRADE, EvalResult()) if report.when == "call" else EvalResult()
-    kind = _outcome(item, call, report)
-    score = 0.0 if kind == "fail" and result.score is None and result.label is None else result.score
-    if kind == "error":
-        score = None
-    cell, secrets = cell_of(item), secrets_of(item)
-    entry = {
-        "id": node_id(item),
-        "eval": eval_name(node_id(item)),
-        "case": cell.case.id if cell else None,
-        "outcome": kind,
-        "score": score,
-        "label": secrets.value(result.label),
-        "metrics": secrets.value(result.metrics),
-        "reason": secrets(result.reason),
-        "message": "" if report.passed else secrets(_first_line(call)),
-        "judge": judge_entry(item),
-        "run": _run_entry(item, cell, secrets),
-    }
+    graded = item.stash.get(GRADE, None) if report.when == "call" else None
+    counted = item.stash.get(_COUNTED, None) if report.passed else None
+    kind = "fail" if counted is not None else _outcome(item, call, report)
+    entry = entry_of(
+        item,
+        kind,
+        graded.result if graded else EvalResult(),
+        passed=False if kind == "fail" else graded.passed if graded else None,
+        message=(counted or "") if report.passed else _first_line(call.excinfo and call.excinfo.value),
+    )
     setattr(report, REPORT_ATTRIBUTE, json.dumps(entry))
-    if score is not None:
-        item.user_properties.append(("looplet_score", round(score, 6)))  # JUnit reads them off the last report
+    _add_properties(item, entry)
     outcome = outcome_of(item)
-    if report.failed and outcome and outcome.trace:
+    if (report.failed or counted is not None) and outcome and outcome.trace:
         report.sections.append(("trace of the run", f"looplet show {outcome.trace}"))
 
 
-def node_id(item: pytest.Item) -> str:
-    """The node id without the `@group` that xdist's loadgroup appends: the same in every session."""
-    assert item.parent is not None, "an item has a parent"  # noqa: S101  # for the type checker
-    return f"{item.parent.nodeid}::{item.name}"
+def _add_properties(item: pytest.Item, entry: dict[str, Any]) -> None:
+    """For JUnit, which reads them off the last report of an item; a rerun replaces what was there."""
+    told = {
+        "score": None if entry["score"] is None else round(entry["score"], 6),
+        "label": entry["label"] and encodable(entry["label"]),  # half a surrogate pair cannot be sent
+        "trial": entry["trial"] if entry["trials"] > 1 else None,
+        "backend": entry["backend"],
+        "cost": entry["run"] and entry["run"]["usage"]["cost"],
+    }
+    others = [(name, value) for name, value in item.user_properties if not name.startswith("looplet_")]
+    known = [(f"looplet_{name}", value) for name, value in told.items() if value is not None]
+    item.user_properties[:] = [*others, *known]
 
 
 def _outcome(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
@@ -153,50 +174,10 @@ def _outcome(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
     return "fail" if report.when == "call" and is_failure else "error"
 
 
-def _first_line(call: pytest.CallInfo[None]) -> str:
-    if call.excinfo is None:
+def _first_line(error: BaseException | None) -> str:
+    if error is None:
         return ""
-    error = call.excinfo.value
     text = str(error).strip() or type(error).__name__
     if not isinstance(error, (AssertionError, pytest.fail.Exception, pytest.skip.Exception)):
         text = f"{type(error).__name__}: {text}"
     return text.splitlines()[0]
-
-
-def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[str, Any] | None:
-    outcome = outcome_of(item)
-    if cell is None or outcome is None or RUN_FIXTURE not in getattr(item, "fixturenames", ()):
-        return None
-    root = item.config.rootpath
-    file = cell.file.relative_to(root).as_posix() if cell.file.is_relative_to(root) else str(cell.file)
-    told = {
-        "error": outcome.error.splitlines()[0] if outcome.error else None,
-        "stale": outcome.stale,
-        "text": _log(outcome.result) if outcome.result and outcome.trace is None else None,
-    }
-    return {
-        "file": file,
-        "agent": cell.agent_name,
-        "case": cell.case.id,
-        "trial": cell.trial,
-        "backend": outcome.backend,
-        "model": outcome.model,
-        "trace": outcome.trace,
-        "usage": _usage(outcome).to_dict(),
-        "stop_reason": Secrets()(outcome.result.stop_reason) if outcome.result else None,
-        **secrets.value(told),
-    }
-
-
-def _log(result: RunResult) -> str:
-    """What can be told of a run that left no trace, as of an agent that is not looplet's."""
-    return shorten("\n\n".join(one.text for one in result.all or (result,)), _LOG_CHARS)
-
-
-def _usage(outcome: Outcome) -> Usage:
-    if outcome.result is None:
-        return Usage()
-    total = Usage()
-    for result in outcome.result.all or (outcome.result,):
-        total += result.usage
-    return total

@@ -116,7 +116,7 @@ def pytest_runtest_makereport(
     made = yield
     if made.when == "call" and made.failed:
         item.stash[CALL_FAILED] = True
-    if collect.is_eval(item):
+    if isinstance(item, pytest.Function) and collect.is_eval(item):
         from pytest_looplet.hide import hide_in_report
         from pytest_looplet.item import annotate
 

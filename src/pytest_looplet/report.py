@@ -1,4 +1,4 @@
-"""What a session found: entries gathered from reports, the summary on the terminal, the exit status."""
+"""What a session found: entries gathered from reports, and what the controller makes of them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,35 @@ def eval_name(nodeid: str) -> str:
     return nodeid.partition("[")[0]
 
 
+def unknown_entry(nodeid: str) -> dict[str, Any]:
+    """The entry of an eval nothing is known of but that it did not report."""
+    return {
+        "id": nodeid,
+        "eval": eval_name(nodeid),
+        "case": None,
+        "trial": 1,
+        "trials": 1,
+        "backend": None,
+        "outcome": "error",
+        "score": None,
+        "passed": None,
+        "label": None,
+        "metrics": {},
+        "reason": "",
+        "message": "",
+        "gate": None,
+        "line": 1,
+        "eval_digest": "",
+        "case_digest": "",
+        "judge": None,
+        "run": None,
+    }
+
+
+def stale_reports(findings: Findings) -> list[pytest.TestReport]:
+    return [stale_report(nodeid, difference) for nodeid, difference in findings.stale.items()]
+
+
 def stale_report(nodeid: str, difference: str) -> pytest.TestReport:
     """A stale recording as a failed item of its own: exit status, counts and JUnit agree on it."""
     file = nodeid.partition("::")[0]
@@ -86,18 +115,7 @@ def crash_report(report: pytest.TestReport) -> None:
         "worker died in phase 1, while agents were running, before it called this eval. "
         "Another worker takes over the run that was in flight."
     )
-    entry: dict[str, Any] = {
-        "id": report.nodeid,
-        "eval": eval_name(report.nodeid),
-        "case": None,
-        "outcome": "error",
-        "score": None,
-        "label": None,
-        "metrics": {},
-        "reason": "",
-        "message": "worker died in phase 1",
-        "run": None,
-    }
+    entry = unknown_entry(report.nodeid) | {"message": "worker died in phase 1"}
     setattr(report, REPORT_ATTRIBUTE, json.dumps(entry))
 
 
@@ -109,6 +127,8 @@ def status_of(report: pytest.TestReport, verbosity: int) -> tuple[str, str, str 
     entry: dict[str, Any] = json.loads(text)
     if entry["outcome"] == "error":
         return "error", "E", "ERROR"
+    if entry["outcome"] == "fail" and report.passed and verbosity > 0:
+        return "passed", ".", ("PASSED (counted by its gate as failed)", {"yellow": True})
     if entry["outcome"] == "pass" and entry["score"] is not None and verbosity > 0:
         return "passed", ".", (f"PASSED {entry['score']:g}", {"green": True})
     return None
@@ -122,55 +142,3 @@ def nothing_evaluated(findings: Findings, options: Options) -> str | None:
     if not outcomes and options.asked and not findings.used_llm:
         return f"no evals were collected, although --looplet-{options.asked[0]} was given"
     return None
-
-
-def summary_lines(findings: Findings, verbosity: int) -> list[str]:
-    """The summary, without times and in one order: the same text whoever ran what."""
-    entries = list(findings.entries.values())
-    if not entries:
-        return []
-    from looplet.evals.report import build_report, count_outcomes  # loads looplet: only for sessions with evals
-
-    counts = count_outcomes(entries)
-    if verbosity < 0:
-        return [f"evals: {_counted(counts)}"]
-    report = build_report(entries, suite="")
-    lines = _table(report["evals"])
-    lines += [_runs(report["runs"], report["totals"]["usage"])]
-    lines += _not_passed(report["items"], report["runs"])
-    return lines
-
-
-def _table(figures: list[dict[str, Any]]) -> list[str]:
-    columns = ("score", "pass", "fail", "error", "skip")
-    width = max(len("eval"), *(len(row["eval"]) for row in figures))
-    lines = [f"{'eval':<{width}}" + "".join(f"{name:>7}" for name in columns)]
-    for row in figures:
-        score = "-" if row["score"] is None else f"{row['score']:.3f}"
-        cells = (score, *(row[name] for name in columns[1:]))
-        lines.append(f"{row['eval']:<{width}}" + "".join(f"{cell:>7}" for cell in cells))
-    return lines
-
-
-def _counted(counts: dict[str, int]) -> str:
-    words = (("pass", "passed"), ("fail", "failed"), ("error", "errors"), ("skip", "skipped"))
-    return ", ".join(f"{counts[key]} {word}" for key, word in words if counts[key]) or "none"
-
-
-def _runs(runs: list[dict[str, Any]], usage: dict[str, Any]) -> str:
-    if not runs:
-        return "no runs"
-    models = ", ".join(sorted({f"{run['backend']} {run['model']}".strip() for run in runs}))
-    cost = "unknown" if usage["cost"] is None else f"{usage['cost']:.4f}"
-    count = f"{len(runs)} run{'s' * (len(runs) != 1)}"
-    return f"{count} ({models}); tokens {usage['input_tokens']} in, {usage['output_tokens']} out; cost {cost}"
-
-
-def _not_passed(items: list[dict[str, Any]], runs: list[dict[str, Any]]) -> list[str]:
-    lines = []
-    for item in items:
-        if item["outcome"] in ("fail", "error"):
-            lines.append(f"{item['outcome'].upper()} {item['id']}: {item['message']}")
-            trace = runs[item["run"]]["trace"] if item["run"] is not None else None
-            lines += [f"    looplet show {trace}"] if trace else []
-    return lines

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_looplet.options import OPTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
@@ -27,11 +29,21 @@ def check_writable(paths: Iterable[Path]) -> None:
             ) from None
 
 
-def write(entries: Iterable[dict[str, Any]], paths: Sequence[Path], root: Path) -> list[tuple[Path, str | None]]:
-    """Write every report; return each path with what went wrong, if anything did."""
-    from looplet.evals.report import build_report, write_whole  # loads looplet: only for sessions with evals
+def make(entries: Iterable[dict[str, Any]], config: pytest.Config, baseline: dict[str, Any] | None) -> dict[str, Any]:
+    """The report of this session, compared with `baseline`."""
+    from looplet.evals.baseline import compare  # loads looplet: only for sessions with evals
+    from looplet.evals.report import add_baseline, build_report
 
-    report = build_report(entries, suite=root.name)
+    report = build_report(entries, suite=config.rootpath.name)
+    if baseline is not None:
+        add_baseline(report, compare(report, baseline, margin=config.stash[OPTIONS].margin))
+    return report
+
+
+def write(report: dict[str, Any], paths: Sequence[Path], root: Path) -> list[tuple[Path, str | None]]:
+    """Write the report in every form; return each path with what went wrong, if anything did."""
+    from looplet.evals.report import write_whole  # loads looplet: only for sessions with evals
+
     written: list[tuple[Path, str | None]] = []
     for path in paths:
         try:

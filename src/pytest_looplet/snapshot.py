@@ -20,7 +20,7 @@ from syrupy.location import PyTestLocation
 from pytest_looplet import pending
 from pytest_looplet.backends import is_named_live
 from pytest_looplet.cells import cell_of
-from pytest_looplet.item import node_id
+from pytest_looplet.entries import node_id
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.runs import outcome_of
 from pytest_looplet.snapshot_guard import NOTES, SUFFIX, relative_to_root, session_id

@@ -7,20 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_looplet.report import Findings, crash_report, stale_report, summary_lines
+from pytest_looplet.report import Findings, crash_report, stale_report, unknown_entry
 
-ENTRY: dict[str, Any] = {
-    "id": "e.py::eval_a[c]",
-    "eval": "e.py::eval_a",
-    "case": "c",
-    "outcome": "pass",
-    "score": 0.5,
-    "label": None,
-    "metrics": {},
-    "reason": "",
-    "message": "",
-    "run": None,
-}
+ENTRY: dict[str, Any] = unknown_entry("e.py::eval_a[c]") | {"case": "c", "outcome": "pass", "score": 0.5}
 
 
 def _report(entry: dict[str, Any] | None, when: Any = "call") -> pytest.TestReport:
@@ -67,21 +56,3 @@ def test_a_stale_recording_is_a_failed_item_that_says_what_to_do() -> None:
     assert "stale recording: request 1: system differs" in str(report.longrepr)
     assert "`looplet review` shows it" in str(report.longrepr)
     assert "record the case again, or set the ini key looplet_stale = warn" in str(report.longrepr)
-
-
-def test_the_summary_is_one_line_when_quiet_and_nothing_without_evals() -> None:
-    findings = Findings()
-    assert summary_lines(findings, 0) == []
-    findings.note(_report(ENTRY))
-    assert summary_lines(findings, -1) == ["evals: 1 passed"]
-
-
-def test_the_summary_does_not_depend_on_the_order_of_reports() -> None:
-    entries = [ENTRY | {"id": f"e.py::eval_{name}[c]", "eval": f"e.py::eval_{name}"} for name in "abc"]
-    summaries = set()
-    for order in (entries, entries[::-1]):
-        findings = Findings()
-        for entry in order:
-            findings.entries[entry["id"]] = entry
-        summaries.add("\n".join(summary_lines(findings, 0)))
-    assert len(summaries) == 1

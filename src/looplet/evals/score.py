@@ -47,8 +47,13 @@ class Grade(Record):
     passed: bool | None
 
 
-def grade(value: Any, *, name: str, asserts: bool = False, threshold: float | None = None) -> Grade:
-    """Read what eval `name` returned. A number fails only below `threshold`; None needs an eval that `asserts`."""
+def grade(
+    value: Any, *, name: str, asserts: bool = False, threshold: float | None = None, gate: float | None = None
+) -> Grade:
+    """Read what eval `name` returned. A number fails only below `threshold`; None needs an eval that `asserts`.
+
+    A `gate` is compared with the mean over all cases, elsewhere; here it only needs something to count.
+    """
     if value is None:
         if not asserts:
             raise InvalidScore(f"{name} returned nothing; return a score or assert")
@@ -61,7 +66,10 @@ def grade(value: Any, *, name: str, asserts: bool = False, threshold: float | No
         result, raw = _from_dict(value, name), value.get("score")
     else:
         result, raw = EvalResult(score=_score(value, name)), value
-    return Grade(result, _verdict(result, raw, threshold, name))
+    passed = _verdict(result, raw, threshold, name)
+    if gate is not None and passed is None and result.score is None:
+        raise InvalidScore(f"{name} has a gate of {gate:g} and returned no score; return {{'score': ...}}")
+    return Grade(result, passed)
 
 
 def _verdict(result: EvalResult, raw: Any, threshold: float | None, name: str) -> bool | None:

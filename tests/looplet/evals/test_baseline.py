@@ -19,6 +19,8 @@ from looplet.evals.stats import drop_p
 
 Scores = dict[str, Any]
 
+USAGE = {"input_tokens": 1, "output_tokens": 1, "cached_tokens": 0, "cost": None}
+
 
 def items_of(cases: Scores, name: str = "e.py::a", **fields: Any) -> list[dict[str, Any]]:
     """One item for each score of each case; None is an error."""
@@ -31,13 +33,12 @@ def items_of(cases: Scores, name: str = "e.py::a", **fields: Any) -> list[dict[s
 
 
 def _item(name: str, case: str, trial: int, trials: int, score: Any, fields: dict[str, Any]) -> dict[str, Any]:
-    usage = {"input_tokens": 1, "output_tokens": 1, "cached_tokens": 0, "cost": None}
     backend = fields.get("backend", "openai")
     run = {"file": "e.py", "agent": "a", "case": case, "trial": trial, "backend": backend}
     run |= {"model": fields.get("model", "gpt")}
     known = {"id": f"{name}[{case}-{backend}-t{trial}]", "eval": name, "case": case, "trial": trial, "trials": trials}
     known |= {"backend": backend, "outcome": "error" if score is None else "pass", "score": score, "passed": None}
-    known |= {"eval_digest": "e1", "case_digest": "c1", "judge": None, "run": run | {"usage": usage}}
+    known |= {"eval_digest": "e1", "case_digest": "c1", "judge": None, "run": run | {"usage": USAGE}}
     return known | {field: value for field, value in fields.items() if field != "model"}
 
 
@@ -147,7 +148,7 @@ def test_what_has_no_score_counts_by_whether_it_passed(fields: dict[str, Any], v
     ("fields", "why"),
     [
         ({"eval_digest": "e2"}, "the source of the eval has changed"),
-        ({"judge": {"model": "gpt-5", "usage": {}}}, "the judge is now gpt-5, it was none"),
+        ({"judge": {"model": "gpt-5", "usage": USAGE}}, "the judge is now gpt-5, it was none"),
         ({"case_digest": "c2"}, "no case can be compared: its task, expectation or files have changed"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from looplet.evals.report import SCHEMA, build_report, eval_figures, to_json, write_whole
+from looplet.evals.report import SCHEMA, build_report, to_json, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +40,6 @@ def test_items_point_at_runs_that_stand_once() -> None:
     ]
     assert report["backends"] == [{"name": "openai", "model": "m"}]
     assert report["totals"]["usage"]["input_tokens"] == 6
-
-
-def test_an_error_has_no_score_and_does_not_lower_the_mean() -> None:
-    figures = {row["eval"]: row for row in eval_figures(ITEMS)}
-    assert figures["e.py::a"] == {"eval": "e.py::a", "score": 0.25, "pass": 1, "fail": 1, "error": 1, "skip": 0}
 
 
 def test_the_order_of_arrival_does_not_matter() -> None:
