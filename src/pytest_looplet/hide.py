@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from looplet.result import RunResult
     from pytest_looplet.store import Key, Outcome
 
+_OURS = ("looplet_score",)  # a number of ours: no reason to look for a run's secrets
 _KNOWN = pytest.StashKey[dict["Key", Secrets]]()
 
 
@@ -50,14 +51,24 @@ def _told(result: RunResult) -> Iterator[object]:
 
 
 def hide_in_report(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Hide secrets in everything the report of an eval shows."""
-    if report.longrepr is None and not report.sections:
+    """Hide secrets in everything the report of an eval shows, JUnit's properties of it included."""
+    recorded = any(name not in _OURS for name, _ in report.user_properties)
+    if report.longrepr is None and not report.sections and not recorded:
         return
     hide = _sendable(secrets_of(item))
+    report.user_properties = [pair if pair[0] in _OURS else _hidden_pair(pair, hide) for pair in report.user_properties]
     report.longrepr = _hidden_repr(report.longrepr, hide)
     hide_output(report)
     if hasattr(report, "wasxfail"):
         report.wasxfail = hide(report.wasxfail)
+
+
+def _hidden_pair(pair: tuple[str, object], hide: Callable[[str], str]) -> tuple[str, object]:
+    """What is no text stays as it is unless its text shows a secret."""
+    name, value = pair
+    text = str(value)
+    clean = hide(text)
+    return hide(str(name)), value if clean == text else clean
 
 
 def hide_output(report: pytest.TestReport) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OF_THE_RECORDED_RUN = ("run_id", "t", "model", "labels", "capabilities")  # of the header
+_MEASURED = ("t", "duration_ms", "duration_s", "usage")
 
 
 def rekeyed(old: Path, new: Path, target: Path) -> Path:
@@ -44,10 +45,12 @@ def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[s
 
 
 def _with_facts(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Take over durations and usage, at whatever depth both records have them."""
-    merged = dict(new)
+    """Take over durations and usage, at whatever depth. What the old record leaves out is as in the line before, or
+    nothing: the replay's would be wrong there.
+    """
+    merged = {name: value for name, value in new.items() if name not in _MEASURED}
     for name, value in old.items():
-        if name in ("t", "duration_ms", "duration_s", "usage"):
+        if name in _MEASURED:
             merged[name] = value
         elif isinstance(value, dict) and isinstance(new.get(name), dict) and name in ("reply", "result"):
             merged[name] = _with_facts(value, new[name])

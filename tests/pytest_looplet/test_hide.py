@@ -158,6 +158,10 @@ EVALS = """
             print(ALL)
             assert run.output["text"] == "part"
 
+    def eval_records(run, record_property):
+        record_property("answer", run.output["text"])
+        record_property(ALL, run.output)
+
     def eval_unreadable(run):
         return run.output["text"].encode()
 
@@ -226,6 +230,22 @@ def test_a_traceback_with_a_secret_is_still_one(pytester: pytest.Pytester) -> No
     assert re.search(r"eval_with_a_key_of_its_own.*\[leaky\].* - ValueError: \[redac", shown)
     assert "\x1b[31mE       ValueError: [redacted]" in shown
     assert re.search(r"eval_equal.*\[leaky\].* - AssertionError", shown)
+
+
+def test_properties_of_an_eval_lose_their_secrets_and_nothing_else(pytester: pytest.Pytester) -> None:
+    evals = """
+    from shop import PLANTED
+
+    def eval_recording(record_property):
+        record_property("number", 7)
+        record_property("key", [PLANTED["openai"]])
+        return True
+    """
+    write_suite(pytester, evals, shop=AGENT)
+    pytester.runpytest_subprocess("--junitxml=j.xml", "-o", "junit_family=xunit1").assert_outcomes(passed=1)
+    written = Path("j.xml").read_text(encoding="utf-8")
+    assert '<property name="number" value="7"' in written
+    assert """<property name="key" value="['[redacted]']\"""" in written
 
 
 @pytest.mark.parametrize("secret", PLANTED.values(), ids=PLANTED)
