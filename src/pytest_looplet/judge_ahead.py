@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import queue
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from looplet.evals.judge import Judge
+from pytest_looplet import fixtures
 from pytest_looplet.cells import cell_of
 from pytest_looplet.collect import is_eval
 from pytest_looplet.eval_calls import Calls
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _OFFERED = {"run", "case", "judge"}
-_OURS = _OFFERED | {"request", "_looplet_run", "_looplet_cell"}
+_OURS = _OFFERED | {"_looplet_run", "_looplet_cell"}
+_HARMLESS = {"pytest_asyncio.plugin", "syrupy"}  # plugins that have fixtures of theirs in every item
 
 
 def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
@@ -81,16 +83,17 @@ def is_eligible(item: pytest.Function) -> bool:
     if judge_choice(item.config.stash[OPTIONS], cell.backend) is None:
         return False
     asked = set(inspect.signature(item.function).parameters)
-    return "judge" in asked <= _OFFERED and set(item.fixturenames) <= _OURS and _are_ours(item)
+    return "judge" in asked <= _OFFERED and all(_is_known(item, name) for name in item.fixturenames)
 
 
-def _are_ours(item: pytest.Function) -> bool:
-    """None of the fixtures was overridden by one of the user's."""
-    definitions = getattr(item, "_fixtureinfo", None)  # private; without it nothing is done ahead
-    if definitions is None:
-        return False
-    found = (definitions.name2fixturedefs.get(name) for name in item.fixturenames if name != "request")
-    return all(each and len(each) == 1 and each[0].func.__module__ == "pytest_looplet.fixtures" for each in found)
+def _is_known(item: pytest.Function, name: str) -> bool:
+    """Say whether this fixture of the eval is ours and not overridden, or one that plugins give to everything."""
+    definitions: Any = getattr(item, "_fixtureinfo", None)  # private; without it nothing is done ahead
+    found: Any = definitions.name2fixturedefs.get(name) if definitions else None
+    if not found:
+        return name == "request"
+    module = found[-1].func.__module__
+    return len(found) == 1 and (module == fixtures.__name__ if name in _OURS else module in _HARMLESS)
 
 
 def _ask(item: pytest.Function) -> None:
