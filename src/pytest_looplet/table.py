@@ -16,8 +16,8 @@ _WORDS = (("fail", "failed"), ("error", "error"), ("skip", "skipped"))
 def table_lines(rows: Sequence[Row], width: int, *, verbose: bool = False) -> list[str]:
     """The lines of the table, none longer than `width` where names allow. Columns nobody fills are left out."""
     several = len({row["backend"] for row in rows}) > 1
-    columns = [column for column in _columns(rows, verbose=verbose) if any(column[1:])]
-    for name in (_whole_name, _name_without_file):
+    columns = columns_of(rows, verbose=verbose)
+    for name in (_whole_name, short_name):
         first = [["eval", *(name(row, rows) for row in rows)]]
         first += [["backend", *(row["backend"] or "" for row in rows)]] if several else []
         lines = _aligned([*first, *columns], left=len(first))
@@ -26,14 +26,16 @@ def table_lines(rows: Sequence[Row], width: int, *, verbose: bool = False) -> li
     return [line for at, row in enumerate(rows, 1) for line in _listed(row, at, columns, width, several=several)]
 
 
-def _columns(rows: Sequence[Row], *, verbose: bool) -> list[list[str]]:
+def columns_of(rows: Sequence[Row], *, verbose: bool = False) -> list[list[str]]:
+    """Heading and cells of each column of figures. Every form of the report shows these; empty columns are left out."""
     makers: list[tuple[str, Callable[[Row], str]]] = [("score", _score), ("95% interval", _interval), ("n", _n)]
     if verbose:
         ks = sorted({k for row in rows for k in row["pass_at_k"] or ()}, key=int)
         makers += [(f"pass@{k}", lambda row, k=k: _rate(row["pass_at_k"], k)) for k in ks]  # type: ignore[misc]  # k's type
         makers += [(f"pass^{k}", lambda row, k=k: _rate(row["pass_hat_k"], k)) for k in ks[1:]]  # type: ignore[misc]
     makers += [("not passed", _not_passed), ("cost", _cost), ("delta", _delta), ("gate", _gate)]
-    return [[heading, *map(cell, rows)] for heading, cell in makers]
+    columns = [[heading, *map(cell, rows)] for heading, cell in makers]
+    return [column for column in columns if any(column[1:])]
 
 
 def _aligned(columns: list[list[str]], left: int) -> list[str]:
@@ -67,8 +69,8 @@ def _whole_name(row: Row, _rows: Sequence[Row]) -> str:
     return str(row["eval"])
 
 
-def _name_without_file(row: Row, rows: Sequence[Row]) -> str:
-    """Where no other file has an eval of that name."""
+def short_name(row: Row, rows: Sequence[Row]) -> str:
+    """The name without its file, where no other file has an eval of that name."""
     short = row["eval"].rpartition("::")[2]
     alike = {other["eval"] for other in rows if other["eval"].rpartition("::")[2] == short}
     return short if len(alike) == 1 else str(row["eval"])
