@@ -60,11 +60,19 @@ def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
                 finished.put(None)
 
     concurrency = _concurrency(chosen[0])
+    _announce(config, len(chosen))
     with unattributed(config), separated():
         for _ in range(min(concurrency, len(chosen))):  # daemons: a session that is interrupted waits for none
             threading.Thread(target=ask, name="looplet-judge", daemon=True).start()
         for _ in chosen:
             finished.get()
+
+
+def _announce(config: pytest.Config, count: int) -> None:
+    """On a terminal, say what the wait is for."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and getattr(reporter, "isatty", False) and config.get_verbosity() >= 0:
+        reporter.write_line(f"looplet: asking the judge about {count} eval{'s' * (count != 1)}")
 
 
 def _concurrency(item: pytest.Function) -> int:
