@@ -6,10 +6,10 @@ The model that is asked live reads the real path, and so do the tools of a repla
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 from looplet.hooks.provenance import ProvenanceSink
+from looplet.trace.paths import Paths
 from looplet.trace.redact import Redaction, Redactor
 from looplet.trace.replay import ReplayBackend
 
@@ -27,13 +27,12 @@ class WorkdirRedactor(Redactor):
 
     def __init__(self, workdir: Path) -> None:
         super().__init__()
-        paths = sorted({str(workdir), str(workdir.resolve())}, key=len, reverse=True)
         self._name = workdir.name  # looked for first, as it is cheaper than a pattern
-        self._path = re.compile(f"(?:{'|'.join(map(re.escape, paths))})(?![\\w-])")  # not the beginning of another name
+        self._paths = Paths(dict.fromkeys((str(workdir), str(workdir.resolve())), PLACEHOLDER))
 
     def __call__(self, text: str) -> str:
         if self._name in text:
-            text = self._path.sub(PLACEHOLDER, text)
+            text = self._paths(text)
         return super().__call__(text)
 
 

@@ -156,3 +156,10 @@ def test_a_linked_work_directory_is_known_by_both_of_its_paths(tmp_path: Path) -
     (tmp_path / "link").symlink_to(tmp_path / "real")
     redact = WorkdirRedactor(tmp_path / "link/w")
     assert redact(f"{tmp_path}/link/w {tmp_path}/real/w") == f"{PLACEHOLDER} {PLACEHOLDER}"
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example/root/w-1/x", "/data/root/w-1", "/root/w-1.txt", "<workdir>/root/w-1"]
+)
+def test_a_path_in_the_middle_of_another_text_is_not_the_work_directory(text: str) -> None:
+    assert WorkdirRedactor(Path("/root/w-1"))(text) == text

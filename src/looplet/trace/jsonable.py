@@ -11,7 +11,7 @@ from looplet._core.to_text import flat
 from looplet.errors import LoopletError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _MAX_DEPTH = 100  # json itself gives up near 1000 frames, and a level takes three here
 _MAX_INT_BITS = 14_000  # about 4,200 digits: Python refuses to read a longer number back
@@ -79,15 +79,26 @@ _KEYS = {True: "true", False: "false", None: "null"}  # what json makes of them
 def _mapping(
     items: list[tuple[object, object]], change: Callable[[str], str] | None, depth: int, above: tuple[int, ...]
 ) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, item in items:
-        name = _KEYS[key] if key is None or isinstance(key, bool) else str(_convert(key, change, depth, above))
-        unique, count = name, 1
-        while unique in result:
-            count += 1
-            unique = f"{name} ({count})"
-        result[unique] = _convert(item, change, depth, above)
-    return result
+    names = [
+        _KEYS[key] if key is None or isinstance(key, bool) else str(_convert(key, change, depth, above))
+        for key, _ in items
+    ]
+    return {
+        name: _convert(item, change, depth, above) for name, (_, item) in zip(told_apart(names), items, strict=True)
+    }
+
+
+def told_apart(names: Iterable[str]) -> list[str]:
+    """`names` with a number after each that was there before: different keys stay different when they are changed."""
+    taken: dict[str, None] = {}
+    counts: dict[str, int] = {}
+    for name in names:
+        unique = name
+        while unique in taken:
+            counts[name] = counts.get(name, 1) + 1
+            unique = f"{name} ({counts[name]})"
+        taken[unique] = None
+    return list(taken)
 
 
 def _number(value: float) -> Any:

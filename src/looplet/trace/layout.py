@@ -89,7 +89,7 @@ def header_lines(trace: Trace, layout: Layout) -> list[str]:
     lines = [TITLE]
     if not layout.is_normal:
         lines += field("run", header.get("run_id"))
-        if isinstance(began, (int, float)):
+        if began is not None:
             lines += field("started", datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"))
         lines += field("model", header.get("model"))
     lines += field("steps at most", header.get("max_steps"))
@@ -123,7 +123,8 @@ def timing_lines(events: Iterable[Event]) -> list[str]:
 
 
 def _signature(tool: dict[str, Any]) -> str:
-    return f"{tool.get('name')}({', '.join(tool.get('parameters', {}).get('properties', {}))})"
+    properties = tool["parameters"].get("properties")
+    return f"{tool['name']}({', '.join(properties if isinstance(properties, dict) else ())})"
 
 
 def _dump(value: object) -> str:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from looplet.events import Event, RunFinished, StepFinished
 from looplet.result import RunResult
+from looplet.trace.jsonable import told_apart
 from looplet.trace.layout import Layout
+from looplet.trace.paths import Paths
 from looplet.trace.read import Trace
 from looplet.trace.render import render_trace
 
@@ -39,17 +41,13 @@ class Normalizer:
     def __init__(self, paths: Mapping[str, str] | None = None, volatile: Sequence[str] = ()) -> None:
         self._patterns = [(re.compile(pattern), to) for pattern, to in _PATTERNS]
         self._volatile = frozenset(volatile)
-        known = {path: to for path, to in (paths or {}).items() if path.strip("/")}
-        ordered = sorted(known, key=lambda path: (-len(path), path))
-        self._paths = known
-        self._path = re.compile(f"(?:{'|'.join(map(re.escape, ordered))})(?![\\w-])") if ordered else None
+        self._paths = Paths({path: to for path, to in (paths or {}).items() if path.strip("/")})
         names = "|".join(re.escape(json.dumps(name, ensure_ascii=False)) for name in sorted(self._volatile))
         # JSON that stands in a text, as small models write their calls; a value of several parts stays
         self._in_text = re.compile(rf'({names})(\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s"{{}}\[\],]+)') if names else None
 
     def __call__(self, text: str) -> str:
-        if self._path is not None:
-            text = self._path.sub(lambda match: self._paths[match[0]], text)
+        text = self._paths(text)
         for pattern, to in self._patterns:
             text = pattern.sub(to, text)
         return self._in_text.sub(self._placeholder, text) if self._in_text is not None else text
@@ -61,7 +59,8 @@ class Normalizer:
         if isinstance(value, list):
             return [self.value(item) for item in value]
         if isinstance(value, dict):
-            return {self(key): f"<{key}>" if key in self._volatile else self.value(item) for key, item in value.items()}
+            items = [f"<{key}>" if key in self._volatile else self.value(item) for key, item in value.items()]
+            return dict(zip(told_apart(map(self, value)), items, strict=True))
         return value
 
     @staticmethod

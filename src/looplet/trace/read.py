@@ -8,12 +8,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+from looplet._pretty import visible
 from looplet._record import Record
 from looplet.errors import TraceError
 from looplet.events import Event, ModelFailed, ModelReplied, RunFinished, StepFinished
 from looplet.messages import Prompt
 from looplet.result import RunResult
 from looplet.trace.blobs import Blobs
+from looplet.trace.checked import check_time
 from looplet.trace.directory import ARTIFACTS, INCOMPLETE, JOURNAL, whole_lines
 from looplet.trace.pack import SCHEMA
 from looplet.trace.unpack import Unpacker
@@ -21,6 +23,7 @@ from looplet.types import Step, Usage
 
 UNFINISHED = "unfinished"  # stop reason of a trace without an end: the process was killed, or is still running
 
+_WRONG = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 _RUN_NAME = re.compile(r"run_(\d+)")
 
 
@@ -66,16 +69,26 @@ def read_journal(path: str | os.PathLike[str]) -> Trace:
     journal = Path(path) / JOURNAL
     records, notice = _parse(_read(journal), journal)
     _check_header(records, journal)
-    blobs = Blobs(journal.parent)
-    try:
-        unpacker = Unpacker()
-        events = tuple(filter(None, [unpacker.unpack(blobs.put_back(record)) for record in records]))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise TraceError(f"{str(journal)!r} is damaged: {type(error).__name__}: {error}") from error
+    events = _events(records, journal)
     incomplete = _incomplete(journal.parent)
     if incomplete is not None:
         notice = " ".join(filter(None, [f"the trace is incomplete: {incomplete}", notice and f"({notice})"]))
     return Trace(os.fspath(path), records[0], tuple(records), events, notice, incomplete)
+
+
+def _events(records: list[dict[str, Any]], journal: Path) -> tuple[Event, ...]:
+    blobs, unpacker = Blobs(journal.parent), Unpacker()
+    events: list[Event] = []
+    for number, record in enumerate(records, start=1):
+        try:
+            check_time(record.get("t"))
+            event = unpacker.unpack(blobs.put_back(record))
+        except _WRONG as error:
+            why = visible(f"{type(error).__name__}: {error}")
+            raise TraceError(f"{str(journal)!r} is damaged: line {number}: {why}") from error
+        if event is not None:
+            events.append(event)
+    return tuple(events)
 
 
 def is_begun(path: str | os.PathLike[str]) -> bool:
@@ -183,7 +196,7 @@ def _unfinished(trace: Trace) -> RunFinished:
             errors.append(f"{event.step.tool_call.tool}: {event.step.tool_result.error}")
     if trace.incomplete is not None:
         errors.append(f"the trace is incomplete: {trace.incomplete}")
-    times = [record["t"] for record in trace.records[1:] if isinstance(record.get("t"), (int, float))]
+    times = [record["t"] for record in trace.records[1:] if record.get("t") is not None]
     lasted = max(0.0, times[-1]) if times else 0.0  # the clock may have been set back
     return RunFinished(UNFINISHED, "stopped", None, usage, tuple(errors), lasted)
 

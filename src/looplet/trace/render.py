@@ -62,7 +62,7 @@ def render_call(trace: Trace, number: int) -> str:
     if prompt.system:
         lines += ["", "[system]", *layout.body(prompt.system)]
     for index, message in enumerate(prompt.messages):
-        lines += ["", f"[messages[{index}] {message.role}{_of(message)}]", *layout.body(message.content)]
+        lines += ["", f"[messages[{index}] {visible(message.role)}{_of(message)}]", *layout.body(message.content)]
         lines += [f"  {layout.call(call.tool, call.args)}" for call in message.tool_calls]
     for exchange in trace.exchanges:
         if exchange.call == number:
@@ -139,7 +139,7 @@ class Story(Sections):
                 f"  {self._layout.call(call.tool, call.args)} started, no result" for call in self._running.values()
             ]
         if self._trace.notice:
-            self._lines += ["", f"notice: {self._trace.notice}"]
+            self._lines += ["", f"notice: {visible(self._trace.notice)}"]
         times = [] if self._layout.is_normal else timing_lines(self._trace.events)
         return [*header_lines(self._trace, self._layout), *self._lines, *times]
 
@@ -178,7 +178,7 @@ class Story(Sections):
         self._shown.add(text)
         self._lines += [
             "",
-            f"[{message.role}{'' if self._layout.is_normal else _of(message)}]{' as above' if again else ''}",
+            f"[{visible(message.role)}{'' if self._layout.is_normal else _of(message)}]{' as above' if again else ''}",
             *self._layout.body("" if again else text),
         ]
 
@@ -223,7 +223,7 @@ class Story(Sections):
 
     def _run_finished(self, event: RunFinished) -> None:
         self._never_executed()
-        self._lines += ["", f"ended: {visible(event.stop_reason)} ({event.status})"]
+        self._lines += ["", f"ended: {visible(event.stop_reason)} ({visible(event.status)})"]
         for error in event.errors:
             if not any(error.endswith(step.tool_result.error or "\0") for step in self._trace.steps):
                 self._lines += self._layout.inline("error:", error)

@@ -22,6 +22,7 @@ from looplet.events import (
     StepFinished,
 )
 from looplet.messages import Capabilities, Message, Prompt, RawCall, Reply, Settings, ToolSchema
+from looplet.trace.checked import checked
 from looplet.trace.pack import event_name
 from looplet.trace.turn import Turn, reply_message, result_words
 from looplet.types import ErrorKind, Step, ToolCall, ToolResult, Usage
@@ -49,14 +50,14 @@ class Unpacker:
         self._facts: dict[str, Any] = {}
 
     def unpack(self, record: dict[str, Any]) -> Event | None:
-        """The event, None for a kind this version does not know."""
+        """The event, None for a kind this version does not know. A wrong record is some error of Python's."""
         make = self._MAKERS.get(record.get("event", ""))
-        return make(self, record) if make else None
+        return checked(make(self, record)) if make else None
 
     def _run_started(self, record: dict[str, Any]) -> RunStarted:
         tools = _schemas(record["tools"])
         self._sent = Prompt(record["system"], (), tools)
-        capabilities = Capabilities.from_dict(record["capabilities"])
+        capabilities = checked(Capabilities.from_dict(record["capabilities"]))
         return known(
             RunStarted, record | {"tools": tools, "capabilities": capabilities, "gated": tuple(record.get("gated", ()))}
         )
@@ -78,7 +79,7 @@ class Unpacker:
     def _prompt(self, record: dict[str, Any]) -> Prompt:
         last, delta = self._sent, record.get("prompt")
         if delta is None:
-            expected = tuple(Message.from_dict(packed) for packed in self._turn.messages)
+            expected = tuple(checked(Message.from_dict(packed)) for packed in self._turn.messages)
             prompt = last.replace(messages=last.messages + expected, overflowed=False)
         else:
             prompt = self._changed(last, delta)
@@ -88,23 +89,24 @@ class Unpacker:
 
     def _changed(self, last: Prompt, delta: dict[str, Any]) -> Prompt:
         added = tuple(self._message(packed) for packed in delta["add"])
-        return Prompt(
+        prompt = Prompt(
             system=delta.get("system", last.system),
             messages=last.messages[: delta["keep"]] + added,
             tools=_schemas(delta["tools"]) if "tools" in delta else last.tools,
-            settings=Settings.from_dict(delta["settings"]) if "settings" in delta else last.settings,
+            settings=checked(Settings.from_dict(delta["settings"])) if "settings" in delta else last.settings,
             overflowed=delta.get("overflowed", False),
         )
+        return checked(prompt)
 
     def _message(self, packed: dict[str, Any]) -> Message:
         if "reply" in packed:
-            return self._replies[packed["reply"]]
+            return checked(self._replies[packed["reply"]])
         if "result" in packed:
-            return Message("tool", self._words[packed["result"]], call_id=self._asked[packed["result"]])
+            return checked(Message("tool", self._words[packed["result"]], call_id=self._asked[packed["result"]]))
         content = packed["content"]
         if not isinstance(content, str):
             content = "".join(part if isinstance(part, str) else self._words[part["step"]] for part in content)
-        return Message.from_dict(packed | {"content": content})
+        return checked(Message.from_dict(packed | {"content": content}))
 
     def _call_started(self, record: dict[str, Any]) -> CallStarted:
         number, place = self._turn.step_of(record), record.get("tool_call", self._turn.next_call)
@@ -132,11 +134,11 @@ class Unpacker:
             said["result"] = self._result(number, record["result"], call)
         model_call = record.get("call", self._turn.number)
         prompt = self._prompts.get(model_call)
-        usage = Usage.from_dict(record["usage"]) if "usage" in record else self._spent
+        usage = checked(Usage.from_dict(record["usage"])) if "usage" in record else self._spent
         self._spent = Usage()
         self._asked[number] = asked.call_id
         self._turn.told(self._words[number], asked.call_id)
-        step = Step(number, call, said["result"], prompt, usage)
+        step = checked(Step(number, call, said["result"], prompt, usage))
         return StepFinished(step, asked, model_call, self._kept(record))
 
     def _result(self, number: int, packed: dict[str, Any], call: ToolCall) -> ToolResult:
@@ -144,7 +146,7 @@ class Unpacker:
         if packed.get("error_kind") not in _KINDS:  # of a newer looplet
             packed["error_kind"] = ErrorKind.EXECUTION
         self._words[number] = result_words(packed)
-        return ToolResult.from_dict(packed)
+        return checked(ToolResult.from_dict(packed))
 
     def _kept(self, record: dict[str, Any]) -> Checkpoint | None:
         return self._checkpoint(record) if "checkpoint" in record else None
@@ -161,7 +163,7 @@ class Unpacker:
 
     def _run_resumed(self, record: dict[str, Any]) -> RunResumed:
         pending = record.get("pending")
-        pending = None if pending is None else ToolCall.from_dict(pending)
+        pending = None if pending is None else checked(ToolCall.from_dict(pending))
         return known(RunResumed, record | {"pending": pending, "gated": tuple(record.get("gated", ()))})
 
     def _compacted(self, record: dict[str, Any]) -> Compacted:
@@ -170,11 +172,11 @@ class Unpacker:
         return Compacted(record["before"], record["after"], dropped)
 
     def _run_finished(self, record: dict[str, Any]) -> RunFinished:
-        usage = Usage.from_dict(record.get("usage", {}))
+        usage = checked(Usage.from_dict(record.get("usage", {})))
         return known(RunFinished, record | {"usage": usage, "errors": tuple(record.get("errors", ()))})
 
     def _call(self, packed: int | dict[str, Any]) -> ToolCall:
-        return ToolCall.from_dict(self._turn.calls[packed] if isinstance(packed, int) else packed)
+        return checked(ToolCall.from_dict(self._turn.calls[packed] if isinstance(packed, int) else packed))
 
     _MAKERS: ClassVar[dict[str, Callable[[Unpacker, dict[str, Any]], Event]]] = {
         event_name(RunStarted): _run_started,
@@ -193,9 +195,10 @@ class Unpacker:
 
 
 def unpack_reply(packed: dict[str, Any]) -> Reply:
-    calls = tuple(known(RawCall, call) for call in packed.get("calls", ()))
+    calls = tuple(checked(known(RawCall, call)) for call in packed.get("calls", ()))
     usage = packed.get("usage")
-    return known(Reply, packed | {"calls": calls, "usage": None if usage is None else Usage.from_dict(usage)})
+    usage = None if usage is None else checked(Usage.from_dict(usage))
+    return checked(known(Reply, packed | {"calls": calls, "usage": usage}))
 
 
 def known(kind: type[R], fields: dict[str, Any]) -> R:
@@ -204,4 +207,4 @@ def known(kind: type[R], fields: dict[str, Any]) -> R:
 
 
 def _schemas(packed: list[dict[str, Any]]) -> tuple[ToolSchema, ...]:
-    return tuple(ToolSchema.from_dict(tool) for tool in packed)
+    return tuple(checked(ToolSchema.from_dict(tool)) for tool in packed)

@@ -99,7 +99,7 @@ def test_an_unfinished_run_never_lasted_less_than_nothing(tmp_path: Path) -> Non
         (b'{"event": "run_st\n', "line 1 is not JSON"),
         (b'{"event": "noticed"}\n', "has no header"),
         (b'{"event": "run_started", "schema": 2}\n', "has schema 2; this looplet reads 1; read it with a newer one"),
-        (b'{"event": "run_started", "schema": 1}\n', "is damaged: KeyError: 'tools'"),
+        (b'{"event": "run_started", "schema": 1}\n', "is damaged: line 1: KeyError: 'tools'"),
         (b"[]\n", "line 1 is not a JSON object"),
     ],
     ids=["empty", "torn", "broken", "headless", "newer", "incomplete", "list"],
