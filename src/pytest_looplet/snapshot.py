@@ -23,7 +23,7 @@ from pytest_looplet.cells import cell_of
 from pytest_looplet.entries import node_id
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.runs import outcome_of
-from pytest_looplet.snapshot_guard import NOTES, SUFFIX, relative_to_root, session_id
+from pytest_looplet.snapshot_guard import NOTES, SUFFIX, UNCOMPARED, relative_to_root, session_id
 from pytest_looplet.snapshot_text import in_detail, in_words, text_of
 from pytest_looplet.worker import uses_llm
 
@@ -80,6 +80,15 @@ def snapshot_name(item: pytest.Item) -> str:
     return item.name
 
 
+def has_snapshot(item: pytest.Item) -> bool:
+    """Say whether there is any snapshot of this item: the plain one, a numbered one, or one with a name."""
+    location = PyTestLocation(item)
+    folder = Path(TraceExtension.dirname(test_location=location))
+    name = TraceExtension.get_snapshot_name(test_location=location)
+    files = folder.iterdir() if folder.is_dir() else ()
+    return any(file.name.startswith((f"{name}.", f"{name}[")) and file.suffix == SUFFIX for file in files)
+
+
 def safe_name(name: str) -> str:
     """A file name on every system. Names that would become the same are told apart by a digest."""
     safe = "".join("-" if char in _UNSAFE or unicodedata.category(char)[0] == "C" else char for char in name)
@@ -110,6 +119,7 @@ class TraceSnapshot(SnapshotAssertion):
         return self.test_location.item
 
     def _assert(self, data: SerializableData) -> bool:
+        self.item.stash.setdefault(NOTES, set()).discard(UNCOMPARED)
         if _is_live(self.item):
             return self._pass_over("live")
         cell = cell_of(self.item)
@@ -182,6 +192,7 @@ def trace_snapshot_of(request: pytest.FixtureRequest) -> TraceSnapshot:
     if "tmp_path_factory" in request.fixturenames:
         request.node.stash[_BASETEMP] = request.getfixturevalue("tmp_path_factory").getbasetemp()
     option = request.config.option
+    _note(request.node, UNCOMPARED)  # until it does
     return TraceSnapshot(
         session=request.config._syrupy,  # type: ignore[attr-defined]  # noqa: SLF001  # where syrupy's own fixture finds it
         extension_class=TraceExtension,

@@ -1,8 +1,9 @@
 """What surrounds `trace_snapshot` in a session: its notes in the summary, and a guard over syrupy's clean-up.
 
 syrupy deletes every snapshot `--snapshot-update` did not come across, also where an eval failed before it compared,
-was deselected by the name of its file, or was never reached. A snapshot is unused only if everything that could use it
-ran; in any other session nothing is deleted, and nothing fails for being unused.
+passed without comparing, was deselected by the name of its file, or was never reached. A snapshot is unused only if
+everything that could use it ran and compared; in any other session nothing is deleted, and nothing fails for being
+unused.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from pytest_looplet.worker import is_worker
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-NOTES = pytest.StashKey[set[str]]()  # on an item: "live", "trial" and "pending", what became of its comparisons
+NOTES = pytest.StashKey[set[str]]()  # on an item: "live", "trial", "pending" and this, what became of its comparisons
+UNCOMPARED = "uncompared"
 _SESSION = pytest.StashKey[str]()
 _ATTRIBUTE = "looplet_snapshot"  # of a report: the notes
 _OUTPUT = "looplet_snapshots"  # of a worker
 _SHOWN = 20
 SUFFIX = ".trace"
+_SNAPSHOT = "pytest_looplet.snapshot"  # loaded, with syrupy, where the fixture was asked for
 _LIVE = "a live backend was asked"
 
 
@@ -70,7 +73,7 @@ class SnapshotHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_assertrepr_compare(self, left: object, right: object) -> list[str] | None:
         """Ahead of syrupy's, whose first line names no difference."""
-        module = sys.modules.get("pytest_looplet.snapshot")
+        module = sys.modules.get(_SNAPSHOT)
         for side in (right, left):
             if module is not None and isinstance(side, module.TraceSnapshot):
                 return list(side.explain(self._config.option.diff_mode))
@@ -81,14 +84,15 @@ class SnapshotHooks:
         report = yield
         notes = item.stash.get(NOTES, None)
         if report.when == "call" and notes:
-            setattr(report, _ATTRIBUTE, " ".join(sorted(notes)))
+            forgotten = UNCOMPARED in notes and report.passed and sys.modules[_SNAPSHOT].has_snapshot(item)
+            setattr(report, _ATTRIBUTE, " ".join(sorted(notes if forgotten else notes - {UNCOMPARED})))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or (report.when == "setup" and not report.passed):
             self._outcomes[report.nodeid] = report.outcome
-        if hasattr(report, _ATTRIBUTE):
-            self._notes[report.nodeid] = getattr(report, _ATTRIBUTE).split()
+        if report.when == "call":  # of an item that is run again, the last time counts
+            self._notes[report.nodeid] = getattr(report, _ATTRIBUTE, "").split()
 
     # --- workers
 
@@ -137,6 +141,9 @@ class SnapshotHooks:
             outcome = self._outcomes.get(nodeid, "not run")
             if outcome not in ("passed", "skipped"):  # syrupy keeps the snapshots of what was skipped
                 return f"{nodeid} {'was not run' if outcome == 'not run' else outcome}"
+        uncompared = next((nodeid for nodeid, notes in self._notes.items() if UNCOMPARED in notes), None)
+        if uncompared is not None:
+            return f"{uncompared} passed without comparing"
         if any("live" in notes for notes in self._notes.values()):
             return _LIVE
         stopped = session.shouldstop or session.shouldfail or exitstatus in (2, 3, 4)
@@ -162,6 +169,8 @@ class SnapshotHooks:
             yield f"trace_snapshot: not compared on a live backend: {name} ({items}){unwritten}"
         for name, items in self._counted("trial"):
             yield f"trace_snapshot: of several trials the first is compared: {name} (not {items})"
+        for name, items in self._counted(UNCOMPARED):
+            yield f"trace_snapshot: passed without comparing: {name} ({items}); what there is of snapshots stays"
 
     def _counted(self, note: str) -> Iterator[tuple[str, str]]:
         counts: dict[str, int] = {}

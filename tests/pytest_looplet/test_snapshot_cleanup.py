@@ -31,6 +31,7 @@ class Loss(NamedTuple):
 
 LOSSES = {
     "raised before it compared": Loss((), "raise", {SECOND}, {SECOND}, f"{SECOND_EVAL} failed"),
+    "passed without comparing": Loss((), "return", {SECOND}, {SECOND}, f"{SECOND_EVAL} passed without comparing"),
     "stopped by -x": Loss(("-x",), "raise", {SECOND, THIRD}, {SECOND, THIRD}, f"{SECOND_EVAL} failed"),
     "run failed": Loss((), "agent", {SECOND}, {SECOND}, f"{SECOND_EVAL} failed"),
     "interrupted": Loss(
@@ -172,6 +173,36 @@ def test_a_part_of_the_suite_does_not_fail_for_snapshots_of_the_other(
     assert "unused" not in result.stdout.str()
     monkeypatch.setenv("NO_GUARD", "1")
     assert session(pytester, "-k", "not slow", *workers).ret == 1, "syrupy by itself fails"
+
+
+@WORKERS
+def test_an_eval_that_passes_without_comparing_is_named_and_fails_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    snapshot_suite(pytester)
+    session(pytester, "--snapshot-update").assert_outcomes(passed=4)
+    monkeypatch.setenv("BREAK", "return")
+    result = session(pytester, *workers)
+    assert result.ret == 0
+    said = "trace_snapshot: passed without comparing: evals/eval_shop.py::eval_trace (1 item)"
+    assert f"{said}; what there is of snapshots stays" in result.outlines
+    assert "unused" not in result.stdout.str()
+
+
+@WORKERS
+def test_an_eval_that_never_compares_keeps_no_snapshot_of_others(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    """There is no snapshot of its own that could be lost."""
+    snapshot_suite(pytester)
+    monkeypatch.setenv("BREAK", "return")
+    session(pytester, "--snapshot-update").assert_outcomes(passed=4)
+    (pytester.path / "evals/eval_other.py").write_text("")
+    gone = pytester.path / "evals/__snapshots__/eval_shop/eval_trace[refund-20].trace"
+    gone.write_text("looplet trace\n")
+    result = session(pytester, "--snapshot-update", *workers)
+    assert "passed without comparing" not in result.stdout.str()
+    assert f"deleted snapshot: {gone.relative_to(pytester.path)}" in result.outlines
 
 
 @WORKERS
