@@ -190,7 +190,8 @@ def _llm(job: Job, outcome: Outcome) -> Any:
             if job.has_workdir:
                 return WorkdirReplay(recording, job.workdir)
             return ReplayBackend(recording, on_miss="stale")
-        if cell.case.script is None:
+        first = recording_dir(cell._replace(trial=1))  # trials are all played or all scripted
+        if cell.case.script is None or (cell.trial > 1 and traces_in(first)):
             raise RunError(f"no recording of case {cell.name!r}; record it: {record_command(cell, job.root)}")
         outcome.backend = "script"
     if cell.case.script is None:

@@ -44,13 +44,12 @@ class Findings:
     @property
     def stale(self) -> dict[str, str]:
         """First difference of each stale run, by the node id under which it is reported."""
-        found = {}
-        for entry in self.entries.values():
-            run = entry["run"]
-            if run and run["stale"]:
-                name = with_trial(run["case"], run["trial"])
-                found[f"{run['file']}::recording[{run['agent']}/{name}]"] = run["stale"]
-        return dict(sorted(found.items()))
+        stale = [entry["run"] for entry in self.entries.values() if entry["run"] and entry["run"]["stale"]]
+        stale.sort(key=lambda run: (run["file"], run["agent"], run["case"], run["trial"]))
+        return {
+            f"{run['file']}::recording[{run['agent']}/{with_trial(run['case'], run['trial'])}]": run["stale"]
+            for run in stale
+        }
 
     @property
     def missing(self) -> list[str]:

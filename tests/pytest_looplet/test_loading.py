@@ -61,4 +61,4 @@ def test_evals_run_without_xdist_and_syrupy_with_warnings_as_errors_and_strict(p
 
 def test_the_mark_is_registered_and_described(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.looplet(agent=None, cases=None, trials=None, threshold=None, gate=None): *"])
+    result.stdout.fnmatch_lines(["@pytest.mark.looplet(agent=None, cases=None, trials=None, *gate=None): *"])

@@ -40,10 +40,15 @@ def item_value(item: Item) -> float | None:
     return 1.0 if item.get("passed") else None
 
 
+def in_order(items: Iterable[Item]) -> list[Item]:
+    """By id, and trials by their number, so that nothing depends on the order of arrival."""
+    return sorted(items, key=lambda item: (without_trial(item), item.get("trial") or 1, str(item["id"])))
+
+
 def by_case(items: Iterable[Item]) -> dict[str, list[Item]]:
-    """The items of each case, sorted, so that nothing depends on the order of arrival."""
+    """The items of each case."""
     cases: dict[str, list[Item]] = {}
-    for item in sorted(items, key=lambda item: str(item["id"])):
+    for item in in_order(items):
         cases.setdefault(item.get("case") or item["id"], []).append(item)
     return dict(sorted(cases.items()))
 
@@ -64,8 +69,8 @@ def total_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return total | {"cost": None if not costs or None in costs else math.fsum(costs)}
 
 
-def run_key(run: Mapping[str, Any]) -> str:
-    return "\n".join(str(run.get(field, 1)) for field in ("file", "agent", "case", "backend", "trial"))
+def run_key(run: Mapping[str, Any]) -> tuple[str, str, str, str, int]:
+    return run["file"], run["agent"], run["case"], run["backend"], run.get("trial", 1)
 
 
 def judge_usages(items: Iterable[Item]) -> list[dict[str, Any]]:

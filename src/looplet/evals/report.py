@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from looplet._version import __version__
-from looplet.evals.figures import OUTCOMES, count_outcomes, eval_figures, judge_usages, run_key, total_usage
+from looplet.evals.figures import OUTCOMES, count_outcomes, eval_figures, in_order, judge_usages, run_key, total_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,7 +134,7 @@ SCHEMA: dict[str, Any] = {
 
 def build_report(items: Iterable[dict[str, Any]], *, suite: str) -> dict[str, Any]:
     """Make the report of `items`: each with id, eval, outcome, score and, when a run stands behind it, that `run`."""
-    ordered = _with_backends(sorted(items, key=lambda item: str(item["id"])))
+    ordered = _with_backends(in_order(items))
     runs = {run_key(item["run"]): item["run"] for item in reversed(ordered) if item.get("run")}
     keys = sorted(runs)
     places = {key: place for place, key in enumerate(keys)}
