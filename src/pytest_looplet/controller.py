@@ -39,6 +39,7 @@ class Controller:
         self._baseline: dict[str, Any] | None = None
         self._made: dict[str, Any] | None = None
         self._written: list[tuple[Path, str | None]] = []
+        self._unsummarized: str | None = None
 
     # --- with workers the controller collects nothing: it probes the servers and makes the store before they start.
     # Files are tried first: an hour of paid runs shall not end with a report that cannot be written, or a baseline
@@ -160,9 +161,11 @@ class Controller:
     def _write_reports(self, session: pytest.Session) -> None:
         """A report that cannot be written makes the session fail, and takes nothing else from it."""
         report = self._report()
-        if not self._options.reports or report is None:
+        if report is None:
             return
-        self._written = reports.write(report, self._options.reports, self._config.rootpath)
+        notes = self._notes()
+        self._written = reports.write(report, self._options.reports, self._config, notes)
+        self._unsummarized = reports.add_to_github(report, self._config, notes)
         if session.exitstatus == pytest.ExitCode.OK and any(problem for _, problem in self._written):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -183,9 +186,8 @@ class Controller:
         lines += [f"stale: {nodeid}: {difference}" for nodeid, difference in self._findings.stale.items()]
         lines += [f"unused recording: {path}" for path in sorted(self._findings.unused)]
         lines += [f"report: {problem or path}" for path, problem in self._written]
-        if self._problem:
-            lines.append(f"looplet: {self._problem}")
-        lines += self._ending()
+        lines += [f"report: {self._unsummarized}"] if self._unsummarized else []
+        lines += [f"looplet: {note}" for note in self._notes()]
         if not lines:
             return
         from looplet._pretty import visible  # there are evals, or evals were asked for
@@ -193,6 +195,15 @@ class Controller:
         terminalreporter.section("evals")
         for line in lines:
             terminalreporter.write_line(visible(line))  # messages quote what models wrote
+        for line in reports.github_lines(self._report(), config, self._notes()):
+            terminalreporter.write_line(line)
+
+    def _notes(self) -> list[str]:
+        """What is wrong with the session as a whole, and how phase 1 ended if not as planned."""
+        return [
+            *([self._problem] if self._problem else []),
+            *(line.removeprefix("looplet: ") for line in self._ending()),
+        ]
 
     def _ending(self) -> list[str]:
         if self._store is None and not self._config.stash.get(CELLS, None):

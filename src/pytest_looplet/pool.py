@@ -40,7 +40,8 @@ class Limits(NamedTuple):
             option = "-x" if self.max_errors == 1 else f"--maxfail={self.max_errors}"
             return f"not run: {option}, after the error of {names}"
         if self.max_cost is not None and tally.spent >= self.max_cost:
-            return f"not run: --looplet-max-cost {self.max_cost:.2f} was reached"
+            limit = f"{self.max_cost:.2f}" if round(self.max_cost, 2) == self.max_cost else f"{self.max_cost:g}"
+            return f"not run: --looplet-max-cost {limit} was reached"
         return None
 
     def is_hurried(self, tally: Tally) -> bool:
@@ -167,7 +168,10 @@ class Pool:
     def _expire(self) -> None:
         now = time.monotonic()
         for number, running in list(self._running.items()):
-            if running.deadline is not None and now >= running.deadline and running.in_flight.give_up():
+            if running.deadline is None or now < running.deadline:
+                continue
+            running.deadline = None  # one that is back and only settles its trace is waited for
+            if running.in_flight.give_up():
                 self._finish(number, _timed_out(running, self._timeout or 0.0))
 
     def _leave_behind(self) -> None:

@@ -56,7 +56,7 @@ class Progress:
     def close(self) -> None:
         """Show where it ended."""
         self._tally.refresh()
-        if self._rewrite is not None and self._tally.total and self._told_at is not None:
+        if self._rewrite is not None and self._tally.total:
             self._rewrite(progress_line(self._tally, self._clock()))
             self._is_open = True
         self.end_line()

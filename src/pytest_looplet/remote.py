@@ -10,6 +10,7 @@ import pytest
 from pytest_looplet.progress import TICK_S, session_progress
 
 if TYPE_CHECKING:
+    from pytest_looplet.progress import Progress
     from pytest_looplet.tally import Tally
 
 _EVENT = "looplet_progress"
@@ -23,11 +24,13 @@ class RemotePhase:
     def __init__(self, config: pytest.Config, tally: Tally) -> None:
         self._tally = tally
         self._config = config
-        self._progress = session_progress(config, tally, lambda write: write())
+        self._progress: Progress | None = None
         self._over = threading.Event()
         self._is_asked = False
 
     def begin(self) -> None:
+        """Items are about to be distributed."""
+        self._progress = session_progress(self._config, self._tally, lambda write: write())
         session: Any = self._config.pluginmanager.get_plugin("dsession")
         if self._progress is None or session is None:
             return
