@@ -15,7 +15,7 @@ from pytest_looplet.choices import BUILT_IN_BACKENDS, Choice, read_choices
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REPORT_SUFFIXES = (".json", ".html")
+REPORT_SUFFIXES = (".json", ".html", ".md")
 MAX_TRIALS = 1000
 _BACKEND = f"model for evals: {', '.join(BUILT_IN_BACKENDS)} or a hook's; several are compared"
 _PRICES = "what models cost, a line each: MODEL INPUT OUTPUT [CACHED], per million tokens; MODEL may be a glob"
@@ -74,7 +74,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--looplet-report",
         metavar="FILE",
         action="append",
-        help="write scores and runs: x.html is a page to look at, x.json is for programs; may be given several times",
+        help="write scores and runs: x.html to look at, x.md for pull requests, x.json for programs; may be repeated",
     )
     for key, text in (
         ("backend", "default of --looplet-backend (replay)"),
@@ -231,7 +231,8 @@ def _reports(config: pytest.Config, given: tuple[str, Any]) -> tuple[Path, ...]:
     for name in filter(None, names):
         if Path(name).suffix not in REPORT_SUFFIXES:
             raise pytest.UsageError(
-                f"{where}={name!r}: a report is JSON or HTML; give a file name that ends in .json or .html"
+                f"{where}={name!r}: a report is JSON, HTML or Markdown; "
+                "give a file name that ends in .json, .html or .md"
             )
         if Path(name).suffix == ".html" and find_spec("jinja2") is None:
             raise pytest.UsageError(f"{where}={name!r}: HTML needs jinja2; install looplet[pytest]")

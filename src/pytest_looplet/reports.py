@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,14 +41,16 @@ def make(entries: Iterable[dict[str, Any]], config: pytest.Config, baseline: dic
     return report
 
 
-def write(report: dict[str, Any], paths: Sequence[Path], root: Path) -> list[tuple[Path, str | None]]:
+def write(
+    report: dict[str, Any], paths: Sequence[Path], config: pytest.Config, notes: Sequence[str]
+) -> list[tuple[Path, str | None]]:
     """Write the report in every form; return each path with what went wrong, if anything did."""
     from looplet.evals.report import write_whole  # loads looplet: only for sessions with evals
 
     written: list[tuple[Path, str | None]] = []
     for path in paths:
         try:
-            write_whole(_FORMS[path.suffix](report, root), path)
+            write_whole(_FORMS[path.suffix](report, config, notes), path)
         except OSError as error:
             written.append((path, f"{str(path)!r} was not written: {error.strerror or error}"))
         except Exception as error:  # noqa: BLE001  # a mistake in a page must not cost a session its result
@@ -57,16 +60,51 @@ def write(report: dict[str, Any], paths: Sequence[Path], root: Path) -> list[tup
     return written
 
 
-def _json(report: dict[str, Any], _root: Path) -> str:
+def _json(report: dict[str, Any], _config: pytest.Config, _notes: Sequence[str]) -> str:
     from looplet.evals.report import to_json  # as above
 
     return to_json(report)
 
 
-def _html(report: dict[str, Any], root: Path) -> str:
+def _html(report: dict[str, Any], config: pytest.Config, _notes: Sequence[str]) -> str:
     from pytest_looplet.html import render  # loads jinja2: only when a page is written
 
-    return render(report, root)
+    return render(report, config.rootpath)
 
 
-_FORMS: dict[str, Callable[[dict[str, Any], Path], str]] = {".json": _json, ".html": _html}
+def _markdown(report: dict[str, Any], config: pytest.Config, notes: Sequence[str]) -> str:
+    from pytest_looplet.markdown import render  # as above
+
+    return render(report, config.stash[OPTIONS], notes)
+
+
+_FORMS: dict[str, Callable[[dict[str, Any], pytest.Config, Sequence[str]], str]] = {
+    ".json": _json,
+    ".html": _html,
+    ".md": _markdown,
+}
+
+
+def is_on_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def add_to_github(report: dict[str, Any], config: pytest.Config, notes: Sequence[str]) -> str | None:
+    """Append the Markdown report to the summary of this step, on GitHub; return what went wrong, if anything did."""
+    if not is_on_github():
+        return None
+    from pytest_looplet.github import append_summary  # only there
+
+    try:
+        return append_summary(_markdown(report, config, notes))
+    except Exception as error:  # noqa: BLE001  # as above
+        return f"the summary for GitHub was not written: {type(error).__name__}: {error}"
+
+
+def github_lines(report: dict[str, Any] | None, config: pytest.Config, notes: Sequence[str]) -> list[str]:
+    """What is printed for GitHub, which makes annotations of it. Nothing where there are no evals and no `notes`."""
+    if not is_on_github() or not (report or notes):
+        return []
+    from pytest_looplet.github import workflow_commands  # as above
+
+    return workflow_commands(report, config.stash[OPTIONS], config.rootpath, notes)

@@ -10,7 +10,7 @@ from pytest_looplet import verdicts
 from pytest_looplet.table import table_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_looplet.options import Options
 
@@ -20,33 +20,32 @@ _CHARS = 100  # of a list of cases or evals
 def summary_lines(report: dict[str, Any], options: Options, verbosity: int, width: int) -> list[str]:
     """The summary, without times and in one order: the same text whoever ran what."""
     if verbosity < 0:
-        return [f"evals: {_counted(report['totals'])}{_verdicts(report)}"]
+        return [f"evals: {totals_line(report)}"]
     lines = table_lines(report["evals"], width, verbose=verbosity > 0)
-    lines += [_runs(report["runs"], report["totals"])]
+    lines += [runs_line(report)]
     lines += verdicts.warnings(report, options)
-    lines += _baseline(report, options, verbosity)
+    lines += baseline_notes(report, options, verbosity)
     lines += _not_passed(report, verbosity)
     return lines
 
 
-def _verdicts(report: dict[str, Any]) -> str:
-    """What the quiet line says of gates and the baseline."""
+def totals_line(report: dict[str, Any]) -> str:
+    """All outcomes in one line, with what is to say of gates and the baseline."""
     gates = [row["gate"]["verdict"] for row in report["evals"] if row["gate"]]
     before = [row["baseline"]["verdict"] for row in report["evals"] if row["baseline"]]
     told = [f"{gates.count('pass')} of {len(gates)} gates met"] if gates else []
     told += [f"{before.count('worse')} of {len(before)} worse than the baseline"] if before else []
-    return "".join(f"; {each}" for each in told)
-
-
-def _counted(counts: dict[str, int]) -> str:
     words = (("pass", "passed"), ("fail", "failed"), ("error", "errors"), ("skip", "skipped"))
-    return ", ".join(f"{counts[key]} {word}" for key, word in words if counts[key]) or "none"
+    counted = ", ".join(f"{report['totals'][key]} {word}" for key, word in words if report["totals"][key])
+    return "; ".join([counted or "none", *told])
 
 
-def _runs(runs: list[dict[str, Any]], totals: dict[str, Any]) -> str:
+def runs_line(report: dict[str, Any], shown: Callable[[str], str] = str) -> str:
+    """How many runs with which models, and what they took. `shown` is how a model's name is written."""
+    runs, totals = report["runs"], report["totals"]
     if not runs:
         return "no runs"
-    models = ", ".join(sorted({f"{run['backend']} {run['model']}".strip() for run in runs}))
+    models = ", ".join(map(shown, sorted({f"{run['backend']} {run['model']}".strip() for run in runs})))
     count = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     judges = f"; judges: {_usage(totals['judge_usage'])}" if totals["judge_usage"] else ""
     return f"{count} ({models}); {_usage(totals['usage'])}{judges}"
@@ -57,7 +56,7 @@ def _usage(usage: dict[str, Any]) -> str:
     return f"tokens {usage['input_tokens']} in, {usage['output_tokens']} out; cost {cost}"
 
 
-def _baseline(report: dict[str, Any], options: Options, verbosity: int) -> list[str]:
+def baseline_notes(report: dict[str, Any], options: Options, verbosity: int = 0) -> list[str]:
     """What there is to know about the comparison, once, with the evals it is about."""
     told: dict[str, list[str]] = {}
     for row in report["evals"]:

@@ -19,7 +19,7 @@ _LISTED = 10
 def failed_verdicts(report: dict[str, Any], options: Options) -> Iterator[pytest.TestReport]:
     """A report for each gate that is not met (or undecided, unless that only warns) and each eval that got worse."""
     for row in report["evals"]:
-        if row["gate"] and row["gate"]["verdict"] in _failing(options):
+        if row["gate"] and row["gate"]["verdict"] in failing_verdicts(options):
             yield _failed(row, "gate", options, [gate_line(row), *_cases_below(row, report)])
         if row["baseline"] and row["baseline"]["verdict"] == "worse":
             yield _failed(row, "baseline", options, [baseline_line(row)])
@@ -29,7 +29,7 @@ def warnings(report: dict[str, Any], options: Options) -> Iterator[str]:
     """What is said of evals in the summary without failing."""
     for row in report["evals"]:
         gate = row["gate"]
-        if gate and gate["verdict"] == "undecided" and "undecided" not in _failing(options):
+        if gate and gate["verdict"] == "undecided" and "undecided" not in failing_verdicts(options):
             yield f"undecided: {named(row, options)}: {gate_line(row)}"
 
 
@@ -65,7 +65,7 @@ def baseline_line(row: dict[str, Any]) -> str:
     )
 
 
-def _failing(options: Options) -> tuple[str, ...]:
+def failing_verdicts(options: Options) -> tuple[str, ...]:
     return ("fail", "undecided") if options.undecided == "fail" else ("fail",)
 
 

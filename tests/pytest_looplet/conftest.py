@@ -31,7 +31,7 @@ def with_syrupy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _same_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("LOOPLET_", "OPENAI_", "OLLAMA_")):
+        if name.startswith(("LOOPLET_", "OPENAI_", "OLLAMA_", "GITHUB_")):
             monkeypatch.delenv(name)
     if "pytester" in request.fixturenames:
         pytester: pytest.Pytester = request.getfixturevalue("pytester")

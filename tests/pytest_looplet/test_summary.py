@@ -7,37 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.report_entries import BEFORE, OPTIONS, entries
 
 from looplet.evals.report import build_report
 from pytest_looplet.options import Options
-from pytest_looplet.report import unknown_entry
 from pytest_looplet.summary import summary_lines
 from pytest_looplet.table import table_lines
 from pytest_looplet.verdicts import failed_verdicts
-
-OPTIONS = Options._make([None] * len(Options._fields))._replace(backends=("replay",), undecided="fail")
-BEFORE = {"verdict": "worse", "why": "", "score": 0.9, "delta": -0.4, "interval": [-0.6, -0.2], "p": 0.01}
-BEFORE |= {"p_adjusted": 0.02, "new_cases": [], "removed_cases": ["z"], "left_out": ["y: no score now"]}
-
-
-def entries(name: str, scores: dict[str, list[bool | None]], **fields: Any) -> list[dict[str, Any]]:
-    """One entry for each trial of each case; None is an error."""
-    return [
-        unknown_entry(f"evals/{name}[{case}{f'-t{trial}' * (trial > 1)}]")
-        | {
-            "case": case,
-            "trial": trial,
-            "trials": len(given),
-            "backend": "replay",
-            "outcome": "error" if passed is None else "pass" if passed else "fail",
-            "score": None if passed is None else float(passed),
-            "passed": passed,
-            "message": "" if passed else "boom",
-        }
-        | fields
-        for case, given in scores.items()
-        for trial, passed in enumerate(given, 1)
-    ]
 
 
 def lines_of(*items: dict[str, Any], verbosity: int = 0, width: int = 100, options: Options = OPTIONS) -> list[str]:
