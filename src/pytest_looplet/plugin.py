@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_looplet import cells, collect, files, hookspecs, options
+from pytest_looplet import cells, collect, files, hookspecs, options, recordings
 from pytest_looplet.controller import Controller
 from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by name in this module
     CALL_FAILED,
@@ -91,7 +91,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if cells.cell_of(item) is not None and not {"judge", "llm"}.isdisjoint(item.fixturenames):  # type: ignore[attr-defined]  # a function
+    cell = cells.cell_of(item)
+    if cell is not None:  # in the id, trial, backend and parameters may stand beside the case
+        item.extra_keyword_matches.add(recordings.case_keyword(cell.case.id))
+    if cell is not None and not {"judge", "llm"}.isdisjoint(item.fixturenames):  # type: ignore[attr-defined]  # a function
         from pytest_looplet.eval_calls import note_calls  # loads looplet, which collecting evals did
 
         note_calls(item)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,10 +31,17 @@ def traces_in(folder: Path) -> list[Path]:
 
 
 def record_command(cell: Cell, root: Path) -> str:
-    """The command that records this case."""
-    file = os.path.relpath(cell.file, root)
-    trials = f" --looplet-trials={cell.trials}" if cell.trials > 1 else ""
-    return f"pytest {file} -k {cell.case.id} --looplet-backend=ollama --looplet-record{trials}"
+    """The command that records this case and no other, in whatever it is called."""
+    words = ["pytest", os.path.relpath(cell.file, root), "-k", case_keyword(cell.case.id)]
+    words += ["--looplet-backend=ollama", "--looplet-record"]
+    return shlex.join([*words, *([f"--looplet-trials={cell.trials}"] if cell.trials > 1 else [])])
+
+
+def case_keyword(case_id: str) -> str:
+    """What `-k` finds the items of a case by. pytest looks for parts of names, and has words of its own: `-k on` would
+    take `one-more` too, and `-k or` be an error.
+    """
+    return f"[{case_id}]"
 
 
 def replace_recording(target: Path, trace: Path) -> None:

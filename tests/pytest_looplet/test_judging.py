@@ -168,7 +168,7 @@ def test_offline_a_missing_verdict_is_an_error_with_the_command_and_never_a_live
     result = suite.runpytest("-o", "looplet_judge=grader", "-k", "refund-17")
     result.assert_outcomes(errors=1, deselected=1)
     assert judge_calls(suite) == 0
-    command = "pytest evals/eval_shop.py -k refund-17 --looplet-backend=ollama --looplet-record"
+    command = "pytest evals/eval_shop.py -k '[[]refund-17]' --looplet-backend=ollama --looplet-record"  # [[] is [
     missing = "no recorded judge calls of eval_polite about case 'refund-17'"
     result.stdout.fnmatch_lines([f"*ReplayMismatch: {missing}; record them: {command}"])
 
@@ -181,7 +181,7 @@ def test_another_question_names_the_nearest_recording_and_the_first_difference(s
     message = result.stdout.str()
     assert "judge: request 1 has no recorded reply. The nearest is request 1 of " in message
     assert "system differs at char" in message
-    assert "record them: pytest evals/eval_shop.py -k refund-17" in message
+    assert "record them: pytest evals/eval_shop.py -k '[refund-17]'" in message
     assert entries(suite)["refund-17"]["outcome"] == "error"
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ID = "evals/eval_shop.py::eval_trace[refund-17]"
 TARGET = "evals/__snapshots__/eval_shop/eval_trace[refund-17].trace"
 RECORDED = "evals/__recordings__/eval_shop/agent/refund-17"
-COMMAND = "pytest evals/eval_shop.py -k refund-17 --looplet-backend=ollama --looplet-record"
+COMMAND = "pytest evals/eval_shop.py -k '[refund-17]' --looplet-backend=ollama --looplet-record"
 
 
 def _snapshot(root: Path, text: str = "new\n", *, why: str = "step 2: tool refund → escalate", **more: str) -> Pending:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,10 +55,39 @@ def test_a_missing_recording_is_one_line_with_the_command(pytester: pytest.Pytes
     result.assert_outcomes(errors=1, deselected=5)
     said = (
         "no recording of case 'refund-17'; record it: "
-        "pytest evals/eval_shop.py -k refund-17 --looplet-backend=ollama --looplet-record"
+        "pytest evals/eval_shop.py -k '[refund-17]' --looplet-backend=ollama --looplet-record"
     )
     assert said in result.stdout.str()
     assert executions(pytester) == []
+
+
+@pytest.mark.parametrize("case", ["or", "and", "not", "on", "one-more", "t2", "true"])
+def test_the_command_records_that_case_and_no_other(pytester: pytest.Pytester, case: str) -> None:
+    """As a shell reads it, whatever case and folder are called, and whatever else stands in an id."""
+    evals = """
+    import pytest
+    from shop import agent
+
+    NAMES = ["or", "and", "not", "on", "one-more", "t2", "true"]
+    CASES = [{"id": case, "task": f"Refund order {number}"} for number, case in enumerate(NAMES)]
+    pytestmark = pytest.mark.looplet(agent=agent, cases=CASES)
+
+    @pytest.mark.parametrize("detail", ["or", "of it"])
+    def eval_on(run, detail):
+        assert run.output
+    """
+    write_suite(pytester, "def eval_nothing(): return True", conftest=LIVE)
+    file = pytester.path / "my 'new' evals" / "evals" / "eval_of_one.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(textwrap.dedent(evals), encoding="utf-8")
+    shown = pytester.runpytest_subprocess(file, "--looplet-trials=2", "-q").stdout.str()
+    commands = set(re.findall(r"record it: (.*)$", shown, re.MULTILINE))
+    (command,) = {found for found in commands if f"[{case}]" in found}
+    command = command.replace("pytest ", f"{shlex.quote(sys.executable)} -m pytest ", 1).replace("=ollama", "=live")
+    done = subprocess.run(command, shell=True, cwd=pytester.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    recorded = file.parent / "__recordings__/eval_of_one/agent"
+    assert sorted(path.name for path in recorded.iterdir()) == [case, f"{case}-t2"]
 
 
 def test_mock_without_a_script_is_a_usage_error_naming_the_case(pytester: pytest.Pytester) -> None:

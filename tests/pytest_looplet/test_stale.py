@@ -88,7 +88,7 @@ def test_a_stale_run_waits_for_review_until_the_agent_sends_what_was_recorded(
     [entry] = pending.load_all(pytester.path)
     assert (entry.kind, entry.id) == ("recording", "evals/eval_shop.py::recording[agent/refund-17]")
     assert (entry.target, entry.why, entry.problem) == (recorded, line, None)
-    assert entry.command == "pytest evals/eval_shop.py -k refund-17 --looplet-backend=ollama --looplet-record"
+    assert entry.command == "pytest evals/eval_shop.py -k '[refund-17]' --looplet-backend=ollama --looplet-record"
     write_suite(pytester, EVALS_ONE_CASE, conftest=LIVE)
     pytester.runpytest().assert_outcomes(passed=2)
     assert pending.load_all(pytester.path) == []

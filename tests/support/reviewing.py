@@ -20,7 +20,7 @@ REFUND = ToolCall("refund", {"order": 17, "amount": 25})
 ESCALATE = ToolCall("escalate", {"order": 17})
 DONE = ToolCall("done", {"answer": "Paid back."})
 REFUNDED, ESCALATED = (LOOK_UP, REFUND, DONE), (LOOK_UP, ESCALATE, DONE)
-COMMAND = "pytest evals/eval_shop.py -k refund --looplet-backend=ollama --looplet-record"
+COMMAND = "pytest evals/eval_shop.py -k '[refund]' --looplet-backend=ollama --looplet-record"
 
 
 @tool
