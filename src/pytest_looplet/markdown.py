@@ -5,6 +5,7 @@ Whatever a model, a tool or a user wrote stands in code: GitHub reads no Markdow
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING, Any
 
 from looplet._pretty import shorten, visible
@@ -31,13 +32,17 @@ def render(report: dict[str, Any], options: Options, notes: Sequence[str] = ()) 
     """The report's page. `notes` say what else is wrong with the session, such as that nothing was evaluated."""
     wrong = problems(report, options)
     parts = [_verdict(report, wrong, notes), *map(code, notes)]
-    parts += ["\n".join(f"- {_problem(each)}" for each in wrong[:_LISTED])] if wrong else []
+    parts += _list([_problem(each) for each in wrong])
     parts += [_table(report["evals"]), runs_line(report, shown=lambda name: code(name, _NAME_CHARS))]
-    parts += (
-        ["\n".join(f"- {code(note)}" for note in told)] if (told := baseline_notes(report, options)[:_LISTED]) else []
-    )
+    parts += _list([code(note) for note in baseline_notes(report, options)])
     text = "\n\n".join(parts) + "\n"
     return text + _cases(report, room=_MAX_CHARS - len(text))
+
+
+def _list(lines: list[str]) -> list[str]:
+    left = len(lines) - _LISTED
+    shown = lines if left <= 0 else [*lines[:_LISTED], f"and {left} more"]
+    return ["\n".join(f"- {line}" for line in shown)] if shown else []
 
 
 def code(text: str, limit: int = _TEXT_CHARS) -> str:
@@ -46,11 +51,13 @@ def code(text: str, limit: int = _TEXT_CHARS) -> str:
     if shown.strip() and not set(shown) & set("`|\\"):
         return f"`{shown}`"
     # within a table a code span would end at a bar; references to characters mean nothing but the character
-    return f"<code>{''.join(char if char.isalnum() or char == ' ' else f'&#{ord(char)};' for char in shown)}</code>"
+    return f"<code>{''.join(f'&#{ord(char)};' if char in string.punctuation else char for char in shown)}</code>"
 
 
 def _verdict(report: dict[str, Any], wrong: Sequence[Problem], notes: Sequence[str]) -> str:
     failed = bool(notes) or any(each.level == "error" for each in wrong)
+    if not failed and all(item["outcome"] == "skip" for item in report["items"]):
+        return f"### ⚠️ Nothing was evaluated: {totals_line(report)}"
     look = "❌" if failed else "⚠️" if wrong else "✅"
     return f"### {look} Evals {'failed' if failed else 'passed'}: {totals_line(report)}"
 

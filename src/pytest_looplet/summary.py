@@ -35,8 +35,10 @@ def totals_line(report: dict[str, Any]) -> str:
     before = [row["baseline"]["verdict"] for row in report["evals"] if row["baseline"]]
     told = [f"{gates.count('pass')} of {len(gates)} gates met"] if gates else []
     told += [f"{before.count('worse')} of {len(before)} worse than the baseline"] if before else []
-    words = (("pass", "passed"), ("fail", "failed"), ("error", "errors"), ("skip", "skipped"))
-    counted = ", ".join(f"{report['totals'][key]} {word}" for key, word in words if report["totals"][key])
+    totals = report["totals"]
+    errors = "error" if totals["error"] == 1 else "errors"
+    words = (("pass", "passed"), ("fail", "failed"), ("error", errors), ("skip", "skipped"))
+    counted = ", ".join(f"{totals[key]} {word}" for key, word in words if totals[key])
     return "; ".join([counted or "none", *told])
 
 

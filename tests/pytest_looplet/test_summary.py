@@ -31,7 +31,7 @@ def test_the_table_has_a_line_an_eval() -> None:
 
 def test_quiet_is_one_line() -> None:
     items = entries("e.py::a", {"x": [True], "y": [False]}, gate=0.5) + entries("e.py::b", {"x": [None]}, gate=0.9)
-    assert lines_of(*items, verbosity=-1) == ["evals: 1 passed, 1 failed, 1 errors; 1 of 2 gates met"]
+    assert lines_of(*items, verbosity=-1) == ["evals: 1 passed, 1 failed, 1 error; 1 of 2 gates met"]
 
 
 def test_verbose_adds_pass_at_k_and_the_cases_that_do_not_always_pass() -> None:
