@@ -177,8 +177,8 @@ def main() -> None:
     print(f"{'':32} {'drop caught':>13} {'noise taken for one':>20}")
     good = say("the comparison", simulate(200 // share), 200 // share)
     if not options.no_sessions:
-        good &= say("pytest --looplet-baseline", sessions(10 // share), 10 // share)
-    if not good:
+        good &= say("pytest --looplet-baseline", sessions(20 // share), 20 // share)
+    if not good and not options.quick:  # a few of them say nothing about 5 %
         raise SystemExit(f"wanted: at least {DETECTED:.0%} caught, at most {FALSE_ALARMS:.0%} false alarms")
 
 
