@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from looplet.ambient import Capture, capturing
 from looplet.backends.mock import MockLLMBackend
-from looplet.evals.collect import Collector, collect
+from looplet.evals.collect import Collector, CollectorError, collect
 from looplet.evals.prices import PriceTable
 from looplet.evals.script import scripted
 from looplet.evals.transcript import is_messages, result_from_messages
@@ -266,8 +266,9 @@ def _record(job: Job, ran_loops: bool) -> None:
 
 def _describe(error: BaseException) -> str:
     """The error in its first line, then where it came from, without our own frames."""
-    own = Path(__file__).parent
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in Path(frame.filename).parents]
+    own = {Path(__file__).parent, Path(collect.__code__.co_filename).parent}
+    raised = error.__cause__ if isinstance(error, CollectorError) and error.__cause__ else error
+    frames = [frame for frame in traceback.extract_tb(raised.__traceback__) if Path(frame.filename).parent not in own]
     place = "".join(traceback.format_list(frames))
     first = f"{type(error).__name__}: {error}"
     notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from looplet._record import Record
 from looplet.events import RunFinished, RunStarted, StepFinished
 from looplet.messages import Capabilities
 from looplet.trace.directory import ARTIFACTS
@@ -20,6 +21,7 @@ from pytest_looplet.recordings import traces_in
 from pytest_looplet.store import Outcome
 from pytest_looplet.stored_session import OUTCOME, SCHEMA, labels_by_folder
 from pytest_looplet.tally import Tally
+from pytest_looplet.workpaths import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +55,7 @@ def keep(outcome: Outcome, folder: Path, labels: dict[str, Any]) -> None:
         "labels": labels,
         **{name: _SECRETLESS.text(text) if text else text for name, text in said.items()},
         "has_result": result is not None,
+        "cost": result.usage.cost if result is not None else None,
         "costs": [one.usage.cost for one in result.all or (result,)] if result is not None else [],
     }
     if not folder.is_dir():
@@ -102,13 +105,33 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
         setattr(outcome, name, told[name])
     if told["has_result"]:
         priced = zip(results, told["costs"], strict=False)
-        outcome.result = _joined([one.replace(usage=one.usage.replace(cost=cost)) for one, cost in priced])
+        outcome.result = _joined([_with_cost(one, cost) for one, cost in priced])
         if (folder / OWN_RESULT).is_dir():
             own = load_trace(folder / OWN_RESULT)
             known = outcome.result
             artifacts = known.artifacts or own.artifacts  # collectors write beside the loop's trace
             outcome.result = own.replace(trace_dir=known.trace_dir, all=known.all, artifacts=artifacts)
+        outcome.result = _with_cost(outcome.result, told["cost"])
+        if told["workdir"]:
+            outcome.result = _placed(outcome.result, str(root / told["workdir"]))
     return outcome
+
+
+def _placed(value: Any, workdir: str) -> Any:
+    """Put the path of the work directory back, which traces name by a placeholder: evals may compare paths."""
+    if isinstance(value, str):
+        return value.replace(PLACEHOLDER, workdir)
+    if isinstance(value, Record):
+        return value.replace(**{name: _placed(getattr(value, name), workdir) for name in value._fields})
+    if isinstance(value, dict):
+        return {name: _placed(each, workdir) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_placed(each, workdir) for each in value)
+    return value
+
+
+def _with_cost(result: RunResult, cost: float | None) -> RunResult:
+    return result.replace(usage=result.usage.replace(cost=cost))
 
 
 def _joined(results: list[RunResult]) -> RunResult:
