@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FOLDER = "__recordings__"
 EVALS = "evals"  # beside the agents' folders: what evals asked themselves
 JOURNAL = "journal.jsonl"
+_OF_ONE_RUN = {".gitignore", "artifacts.json", "outcome.json", "result"}
 
 
 def recording_dir(cell: Cell) -> Path:
@@ -63,7 +64,8 @@ def replace_recording(target: Path, trace: Path) -> None:
 
 
 def _not_recorded(_folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name == ".gitignore" or name.endswith(".lock")]
+    """Names of files that belong to one run: what it left in the world, and what it came to."""
+    return [name for name in names if name in _OF_ONE_RUN or name.endswith(".lock")]
 
 
 def unused_recordings(cells: Iterable[Cell], calls: Collection[Path] = ()) -> list[Path]:
