@@ -46,7 +46,7 @@ def problems(report: dict[str, Any], options: Options) -> list[Problem]:
 
 def _of_row(row: dict[str, Any], report: dict[str, Any], options: Options) -> Iterator[Problem]:
     items = verdicts.items_of(row, report)
-    place = (verdicts.named(row, options), row["eval"].partition("::")[0], items[0]["line"])
+    place = (verdicts.named(row, options), row["eval"].partition("::")[0], items[0].get("line"))
     gate, before = row["gate"], row["baseline"]
     if gate and gate["verdict"] in ("fail", "undecided"):
         level: Level = "error" if gate["verdict"] in verdicts.failing_verdicts(options) else "warning"
@@ -63,7 +63,9 @@ def _of_row(row: dict[str, Any], report: dict[str, Any], options: Options) -> It
 
 
 def _messages(items: list[dict[str, Any]]) -> tuple[str, ...]:
-    told = [f"{_name_in_eval(item)}: {shorten(item['message'], _CHARS)}" for item in items[:_LISTED]]
+    told = [
+        f"{_name_in_eval(item)}: {shorten(item.get('message') or item['outcome'], _CHARS)}" for item in items[:_LISTED]
+    ]
     return (*told, f"and {len(items) - _LISTED} more") if len(items) > _LISTED else tuple(told)
 
 

@@ -66,10 +66,10 @@ def _json(report: dict[str, Any], _config: pytest.Config, _notes: Sequence[str])
     return to_json(report)
 
 
-def _html(report: dict[str, Any], config: pytest.Config, _notes: Sequence[str]) -> str:
+def _html(report: dict[str, Any], config: pytest.Config, notes: Sequence[str]) -> str:
     from pytest_looplet.html import render  # loads jinja2: only when a page is written
 
-    return render(report, config.rootpath)
+    return render(report, config.rootpath, config.stash[OPTIONS], notes)
 
 
 def _markdown(report: dict[str, Any], config: pytest.Config, notes: Sequence[str]) -> str:

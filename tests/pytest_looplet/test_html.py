@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import hostile
 from tests.support.plugin_files import executions, write_suite
+from tests.support.report_entries import BEFORE, OPTIONS, a_run, entries
 from tests.support.traces import cheese_run, long_run, write_trace
 
 from looplet._pretty import visible
@@ -28,19 +29,7 @@ USAGE = {"input_tokens": 3, "output_tokens": 4, "cached_tokens": 0, "cost": None
 
 
 def an_item(name: str = "a", **changes: Any) -> dict[str, Any]:
-    run = {
-        "file": "evals/eval_x.py",
-        "agent": "agent",
-        "case": "c",
-        "backend": "replay",
-        "model": "m",
-        "stop_reason": "done",
-        "error": None,
-        "stale": None,
-        "trace": None,
-        "text": None,
-        "usage": USAGE,
-    }
+    run = a_run("c", usage=USAGE)
     item = {
         "id": f"evals/eval_x.py::eval_{name}[c]",
         "eval": f"evals/eval_x.py::eval_{name}",
@@ -61,7 +50,7 @@ def an_item(name: str = "a", **changes: Any) -> dict[str, Any]:
 
 
 def page_of(*items: dict[str, Any], root: Path = Path()) -> str:
-    return render(build_report(items, suite="suite"), root)
+    return render(build_report(items, suite="suite"), root, OPTIONS)
 
 
 class Outside(HTMLParser):
@@ -165,6 +154,71 @@ def test_a_long_run_is_cut_where_its_room_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("runs", "chars"), [(0, 400_000), (1, 400_000), (1_000, 32_000), (100_000, 20_000)])
 def test_the_room_of_a_run_depends_on_how_many_there_are(runs: int, chars: int) -> None:
     assert run_chars(runs) == chars
+
+
+def test_the_figures_of_each_eval_and_what_is_wrong_stand_on_top() -> None:
+    items = entries("e.py::eval_a", {"x": [True, False], "y": [True, True]}, gate=0.7)
+    items += entries("e.py::eval_b", {"x": [False], "y": [None]})
+    report = build_report(items, suite="s")
+    report["evals"][1]["baseline"] = BEFORE
+    page = render(report, Path(), OPTIONS, ("37 of 200 runs finished",))
+    table = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    cells = re.findall(r'<td class="n ([^"]*)">\s*([^<]*)</td>', re.sub(r"\s+", " ", table))
+    assert [(looks.strip(), text) for looks, text in cells if text] == [
+        ("strong", "0.750"),
+        ("", "0.15 to 1.00"),
+        ("", "2x2"),
+        ("", "0.750"),
+        ("", "1.000"),
+        ("", "0.500"),
+        ("", "1 failed"),
+        ("verdict error", "0.7 undecided"),
+        ("strong", "0.000"),
+        ("", "0.00 to 0.97"),
+        ("", "1"),
+        ("", "1 failed, 1 error"),
+        ("verdict fail", "-0.400 worse"),
+    ]
+    told = re.sub(r"<[^>]*>", "", page.partition('<ul class="problems">')[2].partition("</ul>")[0])
+    [gate, *others] = [" ".join(line.split()) for line in told.split("\n") if line.strip()]
+    assert gate.startswith("✗ eval_a gate undecided the mean 0.750 of 2 cases and 4 trials, with 95 % confidence 0.1")
+    assert others == [
+        "✗ eval_b worse than the baseline 0.500 after 0.900, a difference of -0.400 (-0.600 to -0.200), p 0.02",
+        "✗ eval_b 1 of 2 broke",
+        "✗ eval_b 1 of 2 failed",
+        "37 of 200 runs finished",
+        "baseline: removed cases: z (eval_b)",
+        "baseline: left out, y: no score now (eval_b)",
+    ]
+
+
+def test_the_trials_of_a_case_stand_together_in_their_order() -> None:
+    items = [
+        item | {"run": a_run(item["case"], trial=item["trial"])}
+        for item in entries("e.py::eval_a", {"good": [True, True], "bad": [True, True, False]})
+    ]
+    page = page_of(*items, *[item | {"id": "e.py::eval_b[bad]", "eval": "e.py::eval_b"} for item in items[2:3]])
+    ids = ["run-bad-replay", "run-bad-t2-replay", "run-bad-t3-replay", "run-good-replay", "run-good-t2-replay"]
+    assert re.findall(r'<details class="run \w+" id="([^"]+)"', page) == ids
+    headings = re.findall(r'<section class="case">\s*<h3>(.*?)</h3>', page)
+    assert [re.sub(r"<[^>]*>", "", heading) for heading in headings] == [
+        "bad 3 trials · eval_a 2 of 3 · eval_b 1 of 1",
+        "good 2 trials · eval_a 2 of 2",
+    ]
+
+
+def test_an_eval_compared_on_two_backends_is_one_choice_of_the_filter() -> None:
+    page = page_of(
+        *(
+            item | {"run": a_run(backend=name)}
+            for name in ("one", "two")
+            for item in entries("e.py::eval_a", {"x": [True]}, backend=name)
+        )
+    )
+    assert page.count('<option value="0">') == 2, "the eval, and the first backend"
+    assert page.count('data-eval="0"') == 2
+    assert "<td>one</td>" in page
+    assert "<td>two</td>" in page
 
 
 # --- that nothing on it acts
@@ -294,7 +348,7 @@ def test_a_mistake_in_the_page_costs_the_session_nothing_else(pytester: pytest.P
         import pytest_looplet.html
 
         def pytest_collection_finish():
-            pytest_looplet.html.render = lambda report, root: 1 / 0
+            pytest_looplet.html.render = lambda report, root, options, notes: 1 / 0
     """
     write_suite(pytester, conftest=conftest)
     result = pytester.runpytest_subprocess("--looplet-report=r.html", "--looplet-report=r.json")

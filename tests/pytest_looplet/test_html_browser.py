@@ -9,6 +9,7 @@ import pytest
 from tests.support import hostile
 from tests.support.chromium import PHONE, Page, chromium, find_chromium
 from tests.support.plugin_files import write_suite
+from tests.support.report_entries import OPTIONS
 from tests.support.traces import cheese_run, write_trace
 
 from looplet.evals.report import build_report
@@ -53,6 +54,7 @@ def item_of(number: int, name: str, outcome: str, root: str) -> dict[str, Any]:
             "file": "evals/eval_x.py",
             "agent": "agent",
             "case": f"case-{number}",
+            "trial": 1,
             "backend": "ollama" if number % 2 else "replay",
             "model": "m",
             "stop_reason": "done",
@@ -79,7 +81,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
             item_of(number, "tone", "pass", trace),
         ]
     path = root / "report.html"
-    path.write_text(render(build_report(items, suite="many"), root), encoding="utf-8")
+    path.write_text(render(build_report(items, suite="many"), root, OPTIONS), encoding="utf-8")
     return path
 
 
@@ -180,7 +182,7 @@ def test_nothing_a_model_wrote_acts(page: Page, pytester: pytest.Pytester) -> No
 def test_its_policy_stops_what_escaping_would_let_through(page: Page, tmp_path: Path) -> None:
     """The second line of defence: a page into which somebody got a script and an image does not run or fetch them."""
     item = item_of(1, "a", "pass", "none")
-    text = render(build_report([item], suite="x"), tmp_path)
+    text = render(build_report([item], suite="x"), tmp_path, OPTIONS)
     added = "<script>window.owned = 1</script><img src='https://example.invalid/x.png'><i onclick='owned = 1' id=i></i>"
     path = tmp_path / "r.html"
     path.write_text(text.replace("</footer>", f"{added}</footer>"), encoding="utf-8")
