@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from looplet.evals import EvalCase
 
 CELL_FIXTURE = "_looplet_cell"
+_VERDICTS = ("gate", "baseline")  # stand in ids where a case does
 
 
 class Cell(NamedTuple):
@@ -108,6 +109,8 @@ def _ids(cells: list[Cell]) -> list[str]:
     ids: dict[str, Cell] = {}
     for cell in cells:
         name = cell.run_name if several else cell.name
+        if cell.case.id in _VERDICTS:
+            raise ValueError(f"case id {cell.case.id!r} is the name of a verdict on all cases; rename the case")
         if name in ids:
             raise ValueError(f"{_told(ids[name])} and {_told(cell)} would both be named {name!r}; rename the case")
         ids[name] = cell

@@ -120,8 +120,9 @@ class Controller:
             result = yield
         failed = [] if self._options.stale == "warn" else _report.stale_reports(self._findings)
         if report := self._report():
-            from pytest_looplet.verdicts import failed_verdicts  # only in sessions with evals
+            from pytest_looplet.verdicts import failed_verdicts, forget_earlier  # only in sessions with evals
 
+            forget_earlier(report, self._config)
             failed += failed_verdicts(report, self._options)
         session.testscollected += len(failed)  # of which pytest computes the percentage beside each report
         for each in failed:

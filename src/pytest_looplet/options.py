@@ -260,7 +260,7 @@ def _typed(config: pytest.Config, name: str) -> Any:
     """The value of a key with a type. A value that is not of it is an internal error in some versions of pytest."""
     try:
         return config.getini(f"looplet_{name}")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"looplet_{name}: {error}") from None
 
 

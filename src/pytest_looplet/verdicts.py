@@ -4,6 +4,7 @@ own, so that exit status, counts and JUnit agree on it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,19 @@ def failed_verdicts(report: dict[str, Any], options: Options) -> Iterator[pytest
             yield _failed(row, "gate", options, [gate_line(row), *_cases_below(row, report)])
         if row["baseline"] and row["baseline"]["verdict"] == "worse":
             yield _failed(row, "baseline", options, [baseline_line(row)])
+
+
+def forget_earlier(report: dict[str, Any], config: pytest.Config) -> None:
+    """Take the verdicts this session gives anew out of what `--lf` knows: one that passes is not reported."""
+    known = getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", {})
+    evals = {row["eval"] for row in report["evals"]}
+    files = {run["file"] for run in report["runs"]}
+    for nodeid in list(known):  # a text, or an object with one, by version of pytest
+        name, _, what = str(nodeid).partition("[")
+        file, _, last = name.partition("::")
+        is_verdict = name in evals and re.fullmatch(r"(gate|baseline)(-.*)?\]", what)
+        if is_verdict or (last == "recording" and file in files):
+            del known[nodeid]
 
 
 def warnings(report: dict[str, Any], options: Options) -> Iterator[str]:

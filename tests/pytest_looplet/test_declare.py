@@ -39,6 +39,25 @@ def _error(pytester: pytest.Pytester, mark: str) -> str:
             "pytestmark = pytest.mark.looplet(agent=agent, cases=[{'task': 'x'}], threshold='high')",
             "pytest.mark.looplet(threshold='high'): use a number from 0 to 1",
         ),
+        (
+            "pytestmark = pytest.mark.looplet(agent=agent, cases=[{'task': 'x'}], gate=1.5)",
+            "pytest.mark.looplet(gate=1.5): use a number from 0 to 1",
+        ),
+        *(
+            (
+                f"pytestmark = pytest.mark.looplet(agent=agent, cases=[{{'task': 'x'}}], trials={trials})",
+                f"pytest.mark.looplet(trials={trials}): use a whole number from 1 to 1000",
+            )
+            for trials in (0, -1, True, 2.0, 1001, "'3'")
+        ),
+        (
+            "pytestmark = pytest.mark.looplet(agent=agent, cases=[{'task': 'Gate'}])",
+            "case id 'gate' is the name of a verdict on all cases; rename the case",
+        ),
+        (
+            "pytestmark = pytest.mark.looplet(agent=agent, cases=[{'task': 'x', 'trials': 0}])",
+            "case 'x': trials=0: use a whole number from 1 to 1000",
+        ),
         ("pytestmark = pytest.mark.looplet(agent=3, cases=[{'task': 'x'}])", "agent=3 is not callable"),
         (
             "pytestmark = pytest.mark.looplet(agent=lambda question: 1, cases=[{'task': 'x'}])",

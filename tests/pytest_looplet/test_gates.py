@@ -242,6 +242,19 @@ def test_a_changed_eval_or_case_is_not_compared_and_the_mark_may_change(pytester
     assert "baseline: not compared, the source of the eval has changed (eval_checked)" in summary_of(result)
 
 
+def test_a_gate_that_is_met_again_is_no_longer_a_last_failure(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(pytester, 0.9)
+    monkeypatch.setenv("BROKEN", "3")
+    session(pytester).assert_outcomes(passed=12, failed=1)
+    again = session(pytester, "--lf")
+    again.assert_outcomes(passed=12, failed=1)
+    monkeypatch.delenv("BROKEN")
+    session(pytester, "--lf").assert_outcomes(passed=12)
+    assert "run-last-failure: no previously failed tests" in session(pytester, "--lf").stdout.str()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support.plugin_files import INI, LIVE, write_suite
 
+from pytest_looplet.choices import read_choices
+
 SHOW = """
     import pytest
     from pytest_looplet.options import OPTIONS
@@ -43,6 +45,19 @@ def test_the_command_line_beats_the_environment_which_beats_the_ini_file(
         ("--looplet-backend=mock,mock", "give one or more different backends, separated by commas"),
         ("--looplet-concurrency=0", "--looplet-concurrency='0': use a whole number of at least 1"),
         ("--looplet-concurrency=many", "use a whole number of at least 1"),
+        ("--looplet-trials=0", "--looplet-trials='0': use a whole number from 1 to 1000"),
+        ("--looplet-trials=-1", "--looplet-trials='-1': use a whole number from 1 to 1000"),
+        ("--looplet-trials=1001", "use a whole number from 1 to 1000"),
+        ("--looplet-trials=2.5", "use a whole number from 1 to 1000"),
+        ("-o looplet_trials=0", "looplet_trials=0: use a whole number from 1 to 1000"),
+        ("-o looplet_trials=many", "looplet_trials"),
+        ("-o looplet_margin=-0.1", "looplet_margin=-0.1: use a number from 0 to 1"),
+        ("-o looplet_margin=nan", "looplet_margin=nan: use a number from 0 to 1"),
+        ("-o looplet_margin=wide", "looplet_margin"),
+        ("-o looplet_undecided=maybe", "looplet_undecided='maybe': use 'fail' or 'warn'"),
+        ("--looplet-backend=replay:x", "replay asks no model; write 'replay' and not 'replay:x'"),
+        ("--looplet-backend=ollama:", "'ollama:' is not NAME:MODEL, such as ollama:qwen3:4b"),
+        ("--looplet-backend=ollama:a,ollama:a", "give one or more different backends"),
         ("--looplet-run-timeout=soon", "--looplet-run-timeout='soon': use a number of seconds above 0"),
         ("--looplet-run-timeout=-1", "use a number of seconds above 0"),
         ("--looplet-report=out.txt", "--looplet-report='out.txt': a report is JSON, HTML or Markdown"),
@@ -78,3 +93,29 @@ def test_a_name_no_hook_knows_is_a_usage_error_before_any_run(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--looplet-backend: unknown backend 'liv'" in result.stderr.str()
     assert not (pytester.path / "executions.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "choices"),
+    [
+        ("ollama", [("ollama", "ollama", "default")]),
+        ("ollama:qwen3:4b", [("ollama", "ollama", "qwen3:4b")]),
+        (
+            "ollama:qwen3:4b,ollama:Llama 3",
+            [("ollama-qwen3-4b", "ollama", "qwen3:4b"), ("ollama-llama-3", "ollama", "Llama 3")],
+        ),
+        ("mock,openai:gpt", [("mock", "mock", None), ("openai", "openai", "gpt")]),
+        ("openai,openai:b", [("openai-default", "openai", "default"), ("openai-b", "openai", "b")]),
+    ],
+)
+def test_backends_may_name_their_models(value: str, choices: list[tuple[str, str, str | None]]) -> None:
+    assert list(map(tuple, read_choices(value, "here", "default", any_name=False))) == choices
+
+
+def test_typed_keys_are_numbers_in_toml(pytester: pytest.Pytester) -> None:
+    (pytester.path / "tox.ini").unlink()
+    pytester.makepyprojecttoml(
+        "[tool.pytest]\nasyncio_default_fixture_loop_scope = 'function'\nlooplet_trials = 3\nlooplet_margin = 0.1\n"
+    )
+    pytester.makeconftest(SHOW.replace("{found.run_timeout}", "{found.default_trials} {found.margin} {found.trials}"))
+    assert _header(pytester).endswith(" 3 0.1 None")

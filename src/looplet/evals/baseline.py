@@ -9,6 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from looplet._record import Record
+from looplet.evals.figures import item_value
 from looplet.evals.report import REPORT_VERSION
 from looplet.evals.stats import Interval, difference_interval, drop_p, holm
 
@@ -233,7 +234,7 @@ def _incomparable(items: list[dict[str, Any]], others: list[dict[str, Any]]) -> 
     if _trials(items) != _trials(others):
         return f"{_trials(items)} trials now, {_trials(others)} before"
     for when, each in (("now", items), ("before", others)):
-        if not any(_value(item) is not None for item in each):
+        if not any(item_value(item) is not None for item in each):
             return f"no score {when}"
     return ""
 
@@ -242,19 +243,8 @@ def _trials(items: list[dict[str, Any]]) -> int:
     return int(items[0].get("trials") or len(items))
 
 
-def _value(item: dict[str, Any]) -> float | None:
-    """The score; of what has none, whether it passed. An error has neither, and a label may only inform."""
-    if item["outcome"] not in ("pass", "fail"):
-        return None
-    if item["score"] is not None:
-        return float(item["score"])
-    if item["outcome"] == "fail" or item.get("passed") is False:
-        return 0.0
-    return 1.0 if item.get("passed") else None
-
-
 def _mean(items: Iterable[dict[str, Any]]) -> float:
-    values = [value for item in items if (value := _value(item)) is not None]
+    values = [value for item in items if (value := item_value(item)) is not None]
     return math.fsum(values) / len(values)
 
 
