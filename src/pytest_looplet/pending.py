@@ -134,11 +134,11 @@ def discard(root: Path, kind: str, target: Path, *, session: str = "") -> None:
 
 
 def load_all(root: Path) -> list[Pending]:
-    """Every entry, sorted by id, case-2 before case-10. One that cannot be read says so in its `problem`."""
+    """Every entry, sorted by id, `case-2` before `case-10`. One that cannot be read says so in its `problem`."""
     folder = pending_dir(root)
     names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     found = [_read(root, folder / name) for name in names if not name.startswith(".")]
-    return sorted(found, key=lambda pending: (_natural(pending.id), pending.kind, pending.slug))
+    return sorted(found, key=lambda pending: (_natural(pending.id.removesuffix("]")), pending.kind, pending.slug))
 
 
 def reloaded(pending: Pending) -> Pending | None:

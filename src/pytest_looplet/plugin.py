@@ -23,6 +23,7 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     trace_snapshot,
     workdir,
 )
+from pytest_looplet.orphans import OrphanHooks
 from pytest_looplet.report import LLM_ATTRIBUTE, REPORT_ATTRIBUTE
 from pytest_looplet.snapshot_guard import SnapshotHooks
 from pytest_looplet.worker import Worker, is_worker, uses_llm
@@ -53,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Worker(config), "looplet-worker")
     else:
         config.pluginmanager.register(Controller(config), "looplet-controller")
+    config.pluginmanager.register(OrphanHooks(config), "looplet-pending")
     if config.pluginmanager.hasplugin("syrupy"):
         config.pluginmanager.register(SnapshotHooks(config), "looplet-snapshots")
 
