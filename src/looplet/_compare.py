@@ -73,7 +73,9 @@ def _equal(before: Any, after: Any) -> bool:
     if before is after:
         return True
     try:
-        return bool(type(before) is type(after) and before == after and (before != 0 or repr(before) == repr(after)))
+        same = type(before) is type(after) and before == after and (before != 0 or repr(before) == repr(after))
+        inside = same and isinstance(before, (dict, list)) and next(differences(before, after), None)
+        return bool(same) and not inside
     except Exception:  # noqa: BLE001  # boundary: a stranger's object, an array whose == is no bool
         return as_text(before) == as_text(after)
 

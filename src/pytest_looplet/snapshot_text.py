@@ -73,8 +73,17 @@ def in_words(before: str | None, after: str) -> list[str]:
     """What a run did differently from its snapshot, the most important first. `before` is None without a snapshot."""
     if before is None:
         return ["there is no such snapshot yet"]
-    said = diff_texts(before, after).lines(limit=_SUMMARY_LINES) or ["the text differs, in nothing a run does"]
+    said = diff_texts(before, after).lines(limit=_SUMMARY_LINES) or [_not_told(before, after)]
     return [shorten(line, _LINE_CHARS) for line in said]
+
+
+def _not_told(before: str, after: str) -> str:
+    """For a difference in nothing that a run does."""
+    old, new = before.split("\n"), after.split("\n")
+    first = next((index for index, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), len(old) - 1)
+    place = _heading_above(old, first).partition("]")[0]
+    blanks = "".join(before.split()) == "".join(after.split())
+    return f"{'blank lines or spaces differ' if blanks else 'the text differs'} in {place}{']' * place.startswith('[')}"
 
 
 def in_detail(before: str | None, after: str) -> list[str]:

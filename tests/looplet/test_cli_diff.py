@@ -70,8 +70,9 @@ def test_what_the_agent_did_comes_first_and_is_exit_code_1(traces: Path, capsys:
         "step 3 done removed",
         "output removed: the result of step 3",
         "  system prompt changed at char 3: 'Be brief.' → 'Be kind.'",
+        "  reply after the last step removed: That is all.",
         "  tokens 30 in, 15 out → 10 in, 5 out",
-        "6 significant differences; 2 in wording, settings and cost",
+        "6 significant differences; 3 in wording, settings and cost",
     ]
 
 
@@ -93,14 +94,14 @@ def test_directories_of_traces_are_paired_by_name(traces: Path, capsys: pytest.C
     assert "more: trace added" in lines
     assert "two: stop reason done → max_steps" in lines
     assert not [line for line in lines if line.strip().startswith("one:")]
-    assert lines[-1] == "8 significant differences in 4 traces; 2 in wording, settings and cost"
+    assert lines[-1] == "8 significant differences in 4 traces; 3 in wording, settings and cost"
 
 
 def test_json_holds_every_change_with_its_texts(traces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = diff(capsys, traces / "old", traces / "new", "--json")
     told = json.loads("\n".join(lines))
     assert (code, told["significant"]) == (1, 8)
-    assert {each["name"]: len(each["changes"]) for each in told["traces"]} == {"gone": 1, "more": 1, "one": 0, "two": 8}
+    assert {each["name"]: len(each["changes"]) for each in told["traces"]} == {"gone": 1, "more": 1, "one": 0, "two": 9}
     change = next(each for each in told["traces"] if each["name"] == "two")["changes"][0]
     assert (change["kind"], change["step"], change["significant"]) == ("stop_reason", None, True)
     assert (change["before"], change["after"]) == ("done (completed)", "max_steps (stopped)")

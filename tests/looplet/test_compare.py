@@ -85,3 +85,10 @@ def test_differences_turned_round_are_the_same_places(one: Any, other: Any) -> N
     back = {path: (after, before) for path, before, after in differences(other, one)}
     assert there.keys() == back.keys()
     assert not any(before is ABSENT and after is ABSENT for before, after in there.values())
+
+
+def test_one_and_true_are_told_apart_inside_of_values_too() -> None:
+    one = Step(1, ToolCall("t", {"a": {"b": [1]}}), ToolResult("t", [1, 0.0]))
+    other = Step(1, ToolCall("t", {"a": {"b": [True]}}), ToolResult("t", [1.0, -0.0]))
+    assert one.diff(other) == ["arguments: a.b[0] 1 → true", "result: [0] 1 → 1.0, [1] 0.0 → -0.0"]
+    assert one.diff(one.replace()) == []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SAME, OTHER_RESULT, OTHER_ARGUMENTS, RENAMED, ALONE = 0, 1, 3, 7, 4  # a renamed step is likelier than one gone, one new
+APART = 2 * ALONE + 1  # never paired
 _MOST_CELLS = 4_000_000  # beyond, steps are paired by their number
 
 Pair = tuple[T | None, T | None]

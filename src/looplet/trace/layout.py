@@ -34,13 +34,13 @@ class Layout:
         """A result: a text as it is, anything else as JSON."""
         if isinstance(value, str):
             return self.body(value)
-        return _indented(pretty_json(self._normal(value)), 1)
+        return _indented(pretty_json(self.json(value)), 1)
 
     def call(self, tool: str, arguments: object) -> str:
         """`search {"query": "x"}`; arguments that are a str are printed as the model wrote them."""
         if isinstance(arguments, str):
             return f"{visible(tool)} {visible(self.text(arguments))}"
-        return f"{visible(tool)} {visible(_dump(self._normal(arguments)))}"
+        return f"{visible(tool)} {visible(_dump(self.json(arguments)))}"
 
     def field(self, name: str, value: object) -> list[str]:
         """`name: value`, a longer value below its name; nothing for an empty one."""
@@ -54,7 +54,7 @@ class Layout:
     def text(self, text: str) -> str:
         return text if self.normal is None else self.normal(text)
 
-    def _normal(self, value: object) -> Any:
+    def json(self, value: object) -> Any:
         value = jsonable(value)
         return value if self.normal is None else self.normal.value(value)
 

@@ -106,9 +106,9 @@ def _outline(sections: list[Section]) -> Outline:
     step: list[Section] = []  # of the step that is being read
     times = ""
     for section in sections:
+        if section.heading.startswith("[") or (section.heading.startswith("ended: ") and end):
+            parts, step, end = [*parts, *_step(step), *_resumed(end)], [], {}
         if section.heading.startswith("["):
-            parts += [*_step(step), *_resumed(end)]
-            end = {}
             step = [section] if _STEP.match(section.heading) else []
             parts += [] if step else [section]
         elif section.heading.startswith("ended: ") or end:

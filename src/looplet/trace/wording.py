@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from looplet._compare import excerpt, first_character
 from looplet._pretty import shorten, visible
-from looplet.trace.align import ALONE, OTHER_RESULT, SAME, align
+from looplet.trace.align import APART, OTHER_RESULT, SAME, align
 from looplet.trace.change import Change
 from looplet.trace.outline import Outline, Section, StepPart, is_reply
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TEXT_CHARS = 60
 _NUMBER = re.compile(r" \d+")
+_ASKED = re.compile(r"\[(?:reply|request) -?\d")
 _KINDS = {  # first word of a heading → kind of change, what it is called
     "system": ("prompt", "system prompt"),
     "tools": ("prompt", "tool descriptions"),
@@ -34,35 +35,57 @@ def short(text: str) -> str:
 
 
 def said_differently(before: Outline, after: Outline, pairs: list[Pair[StepPart]]) -> Iterator[Change]:
-    """Prompts and replies between two steps are compared with those between the steps they correspond to."""
-    earlier, later = _between(before), _between(after)
+    """What the model was given at first is compared with that; then, what stands between two steps with what stands
+
+    between the steps they correspond to. A step without a partner is told as such, and what led to it with the next.
+    """
+    (start, *earlier), (other_start, *later) = _between(before), _between(after)
+    yield from _compared(start, other_start, 1 if before.steps or after.steps else None, "at the start")
+    ours, theirs = iter(earlier), iter(later)
+    left_said: list[Section] = []
+    right_said: list[Section] = []
     for left, right in [*pairs, (None, None)]:
-        if (left is None) != (right is None):
-            continue  # an added or removed step is told as such
-        number = left.number if left is not None else None
-        where = f"before step {number}" if number is not None else "after the last step"
-        there = right.number if right is not None else None
-        for one, other in align(earlier.get(number, []), later.get(there, []), _unlike):
-            if one is None or other is None or _key(one) != _key(other):
-                yield _said(one, other, where, number)
+        both_or_end = (left is None) == (right is None)
+        left_said += next(ours) if left is not None or both_or_end else []
+        right_said += next(theirs) if right is not None or both_or_end else []
+        if both_or_end:
+            yield from _compared(left_said, right_said, None if left is None else left.number, "after the last step")
+            left_said, right_said = [], []
+        elif left_said or right_said:
+            left_said, right_said = _with_words(left_said), _with_words(right_said)
 
 
-def _between(outline: Outline) -> dict[int | None, list[Section]]:
-    """The sections ahead of each step, by its number; None for those after the last one."""
-    found: dict[int | None, list[Section]] = {}
-    waiting: list[Section] = []
+def _compared(before: list[Section], after: list[Section], step: int | None, without: str) -> Iterator[Change]:
+    where = without if step is None else f"before step {step}"
+    for one, other in align(before, after, _unlike):
+        if one is None or other is None or _key(one) != _key(other):
+            yield _said(one, other, where, step)
+
+
+def _between(outline: Outline) -> list[list[Section]]:
+    """The sections until the model is first asked, those ahead of each step, and those after the last one."""
+    found: list[list[Section]] = [[]]
+    asked = False
     for part in outline.parts:
+        if not asked and (isinstance(part, StepPart) or _ASKED.match(part.heading)):
+            asked = True
+            found.append([])
         if isinstance(part, StepPart):
-            found[part.number], waiting = waiting, []
+            found.append([])
         else:
-            waiting.append(part)
-    return found | {None: waiting}
+            found[-1].append(part)
+    return found if asked else [*found, []]
+
+
+def _with_words(sections: list[Section]) -> list[Section]:
+    """Without the replies that are nothing but the call of a step that is told as added or removed."""
+    return [section for section in sections if section.body or not is_reply(section)]
 
 
 def _unlike(before: Section, after: Section) -> int:
     if _key(before) == _key(after):
         return SAME
-    return OTHER_RESULT if _kind(before) == _kind(after) else 2 * ALONE + 1  # never paired
+    return OTHER_RESULT if _kind(before) == _kind(after) else APART
 
 
 def _key(section: Section) -> tuple[str, str]:

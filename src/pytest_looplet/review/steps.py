@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from looplet._pretty import shorten, visible
 from looplet.trace.align import align
-from looplet.trace.diff import step_cost
+from looplet.trace.diff import step_costs
 from looplet.trace.outline import Outline, Section, StepPart, read_outlines
 from pytest_looplet.review.lines import Pair, pairs
 
@@ -99,7 +99,9 @@ def _parts(run: Outline) -> Iterator[Part]:
 def _pairs(before: Sequence[Part], after: Sequence[Part]) -> Iterator[tuple[Part | None, Part | None]]:
     """Start with start, end with end, and the steps as the diff aligns them."""
     left, right = ({part.name: part for part in side if part.step is None} for side in (before, after))
-    steps = align(_steps(before), _steps(after), lambda one, other: step_cost(one[0], other[0]))
+    earlier, later = _steps(before), _steps(after)
+    cost = step_costs([step for step, _ in earlier], [step for step, _ in later])
+    steps = align(earlier, later, lambda one, other: cost(one[0], other[0]))
     for name, found in (("start", []), ("", steps), ("end", [])):
         if name in left or name in right:
             yield left.get(name), right.get(name)

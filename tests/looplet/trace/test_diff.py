@@ -50,6 +50,7 @@ def informational(before: list[Event], after: list[Event]) -> list[str]:
     return [change.text for change in diff_traces(trace(before), trace(after)).informational]
 
 
+UUIDS = "1b4e28ba-2fa1-11d2-883f-0016d3cca427", "2b4e28ba-2fa1-11d2-883f-0016d3cca427"
 BASE = run(SEARCH, REFUND, DONE)
 
 
@@ -186,6 +187,113 @@ def test_an_unfinished_run_differs_in_its_end() -> None:
     assert significant(cheese_run(), cheese_run()[:-1]) == [
         "stop reason done → not at all",
         "output removed: the result of step 3",
+    ]
+
+
+def test_a_call_that_never_ended_and_another_status_are_said_and_not_the_same_reason_twice() -> None:
+    def ended(*more: str) -> str:
+        return "\n".join(["looplet trace", "", "ended: not at all (the process was killed)", *more, ""])
+
+    assert told(ended(), ended('  pay {"a": 1} started, no result')) == [
+        """stop reason not at all: calls without a result added: pay {"a": 1} started, no result"""
+    ]
+    assert told("looplet trace\n\nended: done (completed)\n", "looplet trace\n\nended: done (failed)\n") == [
+        "stop reason done: completed → failed"
+    ]
+
+
+def told(before: str, after: str) -> list[str]:
+    return [change.text for change in diff_texts(before, after).significant]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("foo", "foo\n", r"'foo' → 'foo\n'"),
+        ("foo", "\n\nfoo", r"'foo' → '\n\nfoo'"),
+        ("5", 5, "'5' → 5"),
+        (None, "null", "null → 'null'"),
+        ({"x": 1}, '{"x": 1}', """{"x": 1} → '{"x": 1}'"""),
+        ("", [], "'' → []"),
+        ({"a b": 1}, {"a b": 1.0}, "a b 1 → 1.0"),
+        ({UUIDS[0]: 10, UUIDS[1]: 20}, {UUIDS[0]: 99, UUIDS[1]: 20}, "<uuid> 10 → 99"),
+    ],
+)
+def test_results_that_only_look_the_same_are_told_apart(one: Any, other: Any, words: str) -> None:
+    before, after = run(("search", {}, one), DONE), run(("search", {}, other), DONE)
+    assert significant(before, after) == [f"step 1 search: result: {words}"]
+    assert significant(run(("search", {"q": one}, 1), DONE), run(("search", {"q": other}, 1), DONE)) != []
+
+
+def test_outputs_that_only_look_the_same_are_told_apart() -> None:
+    def answered(output: Any) -> list[Event]:
+        return Script().finish(output=output)
+
+    assert significant(answered("5"), answered(5)) == ["output changed: '5' → 5"]
+    assert significant(answered(None), answered("")) == ["output changed: null → ''"]
+    assert significant(answered(None), answered("x")) == ["output added: x"]
+    [fine] = significant(answered("the result of step 1 is fine"), answered("the result of step 1 is a disaster"))
+    assert fine.startswith("output changed: ")
+
+
+GET, PUT, DEL = (("get", {"a": 1}, 1), ("put", {"a": 2}, 2), ("del", {"a": 3}, 3))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        ((GET, PUT, DEL), (DEL, GET, PUT), ["step 3 del moved to step 1"]),
+        ((GET, PUT, DEL), (DEL, PUT, GET), ["step 2 put moved past step 1 get", "step 3 del moved to step 1"]),
+        ((GET, PUT), (("get", {"a": 1}, 7), PUT), ["step 1 get: result: 1 → 7"]),
+        ((GET, PUT), (PUT, ("get", {"a": 1}, 7)), ["step 1 get moved to step 2", "step 1 (now 2) get: result: 1 → 7"]),
+        (
+            (GET, ("put", {"a": 2}, 9)),
+            (PUT, GET),
+            ["step 2 put moved to step 1", "step 2 (now 1) put: result: 9 → 2"],
+        ),
+        ((SEARCH, ("search", {"query": "b"}, 2)), (("search", {"query": "b"}, 2), SEARCH), [
+            "step 2 search moved to step 1"
+        ]),
+        ((GET, PUT), (GET, GET), ["step 2: tool put → get"]),
+    ],
+    ids=["to the front", "reversed", "same place", "other result", "moved and other", "same tool", "repeated"],
+)  # fmt: skip
+def test_a_call_that_both_runs_make_was_moved_and_not_renamed(
+    before: tuple[Any, ...], after: tuple[Any, ...], lines: list[str]
+) -> None:
+    found = significant(run(*before, DONE), run(*after, DONE))
+    assert found == lines
+
+
+def test_a_moved_step_carries_its_text_in_both_places() -> None:
+    moved = diff_traces(trace(run(GET, PUT, DONE)), trace(run(PUT, GET, DONE))).significant[0]
+    assert (moved.before, moved.after) == ('[step 2] put {"a": 2}\nresult:\n2', '[step 1] put {"a": 2}\nresult:\n2')
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["added", "removed"])
+def test_what_the_model_was_given_at_first_is_compared_when_the_first_steps_differ(turned: bool) -> None:
+    one = run(REFUND, DONE)
+    other = run(SEARCH, REFUND, DONE, system="Be kind.", task="pay it back")
+    lines = informational(*((other, one) if turned else (one, other)))
+    assert [line.partition(" at char")[0] for line in lines if "token" not in line] == [
+        "system prompt changed",
+        "user message before step 1 changed",
+    ]
+
+
+def test_what_led_to_a_step_that_is_gone_is_told_before_the_next() -> None:
+    def script(*turns: tuple[str, str]) -> list[Event]:
+        made = Script()
+        for tool, words in turns:
+            made.turn(ToolCall(tool, {}, call_id=tool), ToolResult(tool, 1), words)
+        return made.finish(output=1)
+
+    lines = informational(
+        script(("get", "I get."), ("put", "I put."), ("done", "Fine.")), script(("put", "I put."), ("done", "Done."))
+    )
+    assert [line for line in lines if "token" not in line] == [
+        "reply before step 2 removed: I get.",
+        "reply before step 3 changed at char 0: 'Fine.' → 'Done.'",
     ]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.traces import Script, cheese_run, json_values, write_trace
 
 from looplet._pretty import visible
+from looplet.cli import main
 from looplet.errors import TraceError
 from looplet.events import HookDecided, Noticed
 from looplet.messages import Message
@@ -192,3 +193,17 @@ def test_the_note_of_an_incomplete_trace_stays_on_its_line(tmp_path: Path) -> No
     trace = read_journal(path)
     assert trace.incomplete is not None
     _show(trace)
+
+
+@pytest.mark.parametrize("command", [["show"], ["show", "--step", "1"], ["show", "--call", "1"], ["diff"]])
+def test_a_damaged_journal_is_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    rows: list[Any] = json.loads(json.dumps(ROWS[0]))
+    rows[-1]["stop_reason"] = [ESCAPE]
+    (tmp_path / "journal.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    places = [str(tmp_path)] * (2 if command == ["diff"] else 1)
+    assert main([command[0], *places, *command[1:]]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"is damaged: line {len(rows)}: TypeError: RunFinished.stop_reason is no str" in printed.err

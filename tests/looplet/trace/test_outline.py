@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.traces import Script, cheese_run, runs, written
 
@@ -42,6 +42,7 @@ def test_an_output_of_several_lines_comes_back_as_it_was(output: str) -> None:
     assert outline.output == f"a\n{output}\n."
 
 
+@settings(max_examples=30)
 @given(runs(), runs())
 def test_texts_that_stand_one_after_the_other_are_read_as_each_by_itself(one: list[Event], other: list[Event]) -> None:
     texts = [text_of(one), text_of(other)]
