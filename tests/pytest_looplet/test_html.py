@@ -197,7 +197,9 @@ def test_the_trials_of_a_case_stand_together_in_their_order() -> None:
         item | {"run": a_run(item["case"], trial=item["trial"])}
         for item in entries("e.py::eval_a", {"good": [True, True], "bad": [True, True, False]})
     ]
-    page = page_of(*items, *[item | {"id": "e.py::eval_b[bad]", "eval": "e.py::eval_b"} for item in items[2:3]])
+    page = page_of(
+        *items, *[item | {"id": "evals/e.py::eval_b[bad]", "eval": "evals/e.py::eval_b"} for item in items[2:3]]
+    )
     ids = ["run-bad-replay", "run-bad-t2-replay", "run-bad-t3-replay", "run-good-replay", "run-good-t2-replay"]
     assert re.findall(r'<details class="run \w+" id="([^"]+)"', page) == ids
     headings = re.findall(r'<section class="case">\s*<h3>(.*?)</h3>', page)
