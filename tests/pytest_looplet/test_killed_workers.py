@@ -121,24 +121,38 @@ def test_a_worker_killed_while_it_collects_has_run_nothing(pytester: pytest.Pyte
     assert sorted(executions(pytester)) == TASKS
 
 
-def test_items_given_to_a_worker_that_is_already_dead_are_given_to_others(pytester: pytest.Pytester) -> None:
-    """Xdist distributes items before it hears of the death; sending them ended the session once."""
+@pytest.mark.parametrize("later", ["gw0", "gw1"])
+def test_items_given_to_a_worker_that_is_already_dead_are_given_to_others(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    """Xdist distributes items before it hears of the death; sending them ended the session once.
+
+    Whichever worker is ready `later`: the controller knows gw0 before it is.
+    """
     conftest = """
     import os, signal, time
+    from pathlib import Path
     import pytest
     from shop import LOG, note
     nodes = {}
+    gw0_waits = Path(__file__).with_name("gw0_waits")
+
+    def pytest_configure(config):
+        worker = getattr(config, "workerinput", {}).get("workerid")
+        while worker == os.environ["LATER"] and not (LOG.read_text() if worker == "gw0" else gw0_waits.exists()):
+            time.sleep(0.001)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(session):
         if getattr(session.config, "workerinput", {}).get("workerid") == "gw0":
+            gw0_waits.touch()
             while not LOG.read_text():
                 time.sleep(0.001)
             os.kill(os.getpid(), signal.SIGKILL)
         return (yield)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodeready(node):
+    def pytest_configure_node(node):
         nodes[node.gateway.id] = node
 
     @pytest.hookimpl(optionalhook=True)
@@ -148,6 +162,7 @@ def test_items_given_to_a_worker_that_is_already_dead_are_given_to_others(pytest
             while not nodes["gw0"].shutting_down:
                 time.sleep(0.001)
     """
+    monkeypatch.setenv("LATER", later)
     write_suite(pytester, MANY, shop=SHOP + "\n    LOG.touch()\n", conftest=conftest)
     result = pytester.runpytest_subprocess("-n", "2")
     result.assert_outcomes(passed=2 * len(ORDERS) - 1, failed=1)
