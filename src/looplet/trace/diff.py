@@ -120,14 +120,17 @@ def _steps(pairs: list[Pair[StepPart]]) -> Iterator[Change]:
 def _moved(pairs: list[Pair[StepPart]]) -> dict[int, StepPart]:
     """By identity: steps that are gone in one place and new, with the same call and best the same result, elsewhere."""
     gone = [left for left, right in pairs if left is not None and right is None]
-    new = [right for left, right in pairs if left is None and right is not None]
+    new: dict[tuple[str, bytes], list[StepPart]] = {}
+    for left, right in pairs:
+        if left is None and right is not None:
+            new.setdefault(_call(right), []).append(right)
     moved: dict[int, StepPart] = {}
-    for alike in (lambda step: (_call(step), step.facts), _call):
+    for exactly in (True, False):
         for left in gone:
-            same = next((right for right in new if alike(right) == alike(left)), None)
-            if same is not None and id(left) not in moved:
-                new = [right for right in new if right is not same]
-                moved[id(left)] = same
+            there = new.get(_call(left), []) if id(left) not in moved else []
+            place = next((i for i, right in enumerate(there) if not exactly or right.facts == left.facts), None)
+            if place is not None:
+                moved[id(left)] = there.pop(place)
     return moved
 
 
