@@ -48,6 +48,8 @@ class Reader:
             path = Path(block.markers["file"])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
+            if path.suffix == ".py":  # also what only shows another library, and is not run
+                compile(block.text, str(path), "exec")
         elif "prints" in block.markers:
             assert matches(block.text, self.printed), f"{self.at(block)} the block above printed:\n{self.printed}"
         elif block.language == "python":
