@@ -105,7 +105,7 @@ def _summary(pairs: list[Pair]) -> str:
 
 
 def _before_and_after(change: Change) -> Iterator[str]:
-    before, after = ((text or "").splitlines() for text in (change.before, change.after))
+    before, after = ((text or "").split("\n") for text in (change.before, change.after))
     for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]:
         if not line.startswith("@@"):
             yield f"    {line}"
