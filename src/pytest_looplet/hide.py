@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from looplet.result import RunResult
     from pytest_looplet.store import Key, Outcome
 
-_OURS = ("looplet_score",)  # a number of ours: no reason to look for a run's secrets
+# no text of a run, and so no reason to look for its secrets
+_OURS = (
+    "looplet_score",
+    "looplet_trial",
+    "looplet_backend",
+    "looplet_cost",
+)
 _KNOWN = pytest.StashKey[dict["Key", Secrets]]()
 
 

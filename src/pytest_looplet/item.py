@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from looplet._core.to_text import encodable
 from looplet.evals.score import EvalResult, InvalidScore, grade, uses_assert
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
@@ -69,11 +68,10 @@ def _called_and_graded(item: pytest.Function) -> Generator[None, object, object]
         result = yield
     finally:
         item.obj = original
-    try:
-        graded = _grade(item, original, returned)
-    except InvalidScore as error:  # said in one line: a traceback would only show our own code
+    graded = _grade(item, original, returned)
+    if isinstance(graded, InvalidScore):  # said in one line: a traceback would only show our own code
         item.stash[_UNGRADED] = True
-        pytest.fail(str(error), pytrace=False)
+        pytest.fail(str(graded), pytrace=False)
     item.stash[GRADE] = graded
     if graded.passed is False:
         pytest.fail(_failure(item.originalname, graded), pytrace=False)
@@ -111,13 +109,16 @@ def _has_async_plugin(item: pytest.Function) -> bool:
     return type(item) is not pytest.Function or any(item.get_closest_marker(name) for name in _ASYNC_MARKS)
 
 
-def _grade(item: pytest.Function, original: Callable[..., Any], returned: list[Any]) -> Grade:
+def _grade(item: pytest.Function, original: Callable[..., Any], returned: list[Any]) -> Grade | InvalidScore:
     if not returned:
-        raise InvalidScore(f"{item.originalname} was not called; a plugin replaced or skipped it")
+        return InvalidScore(f"{item.originalname} was not called; a plugin replaced or skipped it")
     value = returned[-1]  # hypothesis calls several times
     threshold = mark_values(item).get("threshold", item.config.stash[OPTIONS].threshold)
     asserts = value is None and uses_assert(original)
-    return grade(value, name=item.originalname, asserts=asserts, threshold=threshold, gate=gate_of(item))
+    try:
+        return grade(value, name=item.originalname, asserts=asserts, threshold=threshold, gate=gate_of(item))
+    except InvalidScore as error:
+        return error
 
 
 def _failure(name: str, graded: Grade) -> str:
@@ -155,7 +156,7 @@ def _add_properties(item: pytest.Item, entry: dict[str, Any]) -> None:
     """For JUnit, which reads them off the last report of an item; a rerun replaces what was there."""
     told = {
         "score": None if entry["score"] is None else round(entry["score"], 6),
-        "label": entry["label"] and encodable(entry["label"]),  # half a surrogate pair cannot be sent
+        "label": entry["label"],
         "trial": entry["trial"] if entry["trials"] > 1 else None,
         "backend": entry["backend"],
         "cost": entry["run"] and entry["run"]["usage"]["cost"],

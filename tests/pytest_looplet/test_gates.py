@@ -71,9 +71,10 @@ def test_a_gate_that_is_not_met_is_one_failure(
 ) -> None:
     monkeypatch.setenv("BROKEN", "4")
     write(pytester, 0.75)
-    result = session(pytester, *workers)
+    result = session(pytester, "-v", *workers)
     result.assert_outcomes(passed=12, failed=1)
     assert result.ret == 1
+    result.stdout.fnmatch_lines(["evals/eval_shop.py::eval_checked?gate? FAILED *?100%?"])
     suite = junit(pytester)
     assert (suite.attrib["failures"], suite.attrib["tests"]) == ("1", "13")
     result.stdout.fnmatch_lines(["FAILED evals/eval_shop.py::eval_checked?gate?*"])
@@ -126,8 +127,10 @@ def test_errors_stay_errors_under_a_gate(pytester: pytest.Pytester) -> None:
 
 def test_a_label_that_says_neither_yes_nor_no_cannot_be_gated(pytester: pytest.Pytester) -> None:
     write(pytester, 0.5, "return 'polite'")
-    result = pytester.runpytest("-k", "refund-20")
-    assert result.ret == 1
+    result = pytester.runpytest("-k", "refund-20", "--looplet-report=report.json")
+    result.assert_outcomes(errors=1, deselected=11)
+    assert "During handling" not in result.stdout.str()
+    assert row_of(pytester)["error"] == 1
     said = "eval_checked has a gate of 0.5 and returned no score; return {'score': ...}"
     assert said in result.stdout.str()
 
@@ -333,11 +336,12 @@ def test_of_an_item_that_is_run_again_the_last_result_counts(
     assert scores == ["0.0"]
 
 
-def test_junit_has_score_label_trial_backend_and_cost(pytester: pytest.Pytester) -> None:
+@WORKERS
+def test_junit_has_score_label_trial_backend_and_cost(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     write(pytester, None, "return {'score': 0.5, 'label': 'good\\ud800'}")
-    session(pytester, "--looplet-trials=2", "-k", "refund-20")
-    [one, two] = junit(pytester)
-    told = [{each.attrib["name"]: each.attrib["value"] for each in case.iter("property")} for case in (one, two)]
+    session(pytester, "--looplet-trials=2", "-k", "refund-20", *workers)
+    cases = sorted(junit(pytester), key=lambda case: case.attrib["name"], reverse=True)
+    told = [{each.attrib["name"]: each.attrib["value"] for each in case.iter("property")} for case in cases]
     assert told[1] == {
         "looplet_score": "0.5",
         "looplet_label": told[0]["looplet_label"],

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.support.plugin_files import EVALS, LIVE, SHOP, executions, summary_of, write_suite
+
+from looplet.evals import EvalCase
+from pytest_looplet.cells import CELL_FIXTURE, Cell
 
 TRIALS = EVALS.replace("cases=CASES)", "cases=CASES, trials=2)")
 MODES = [
@@ -169,6 +174,16 @@ def test_only_the_first_trial_is_compared_with_the_snapshot(pytester: pytest.Pyt
     result.assert_outcomes(passed=6, deselected=12)
     said = "trace_snapshot: of several trials the first is compared: evals/eval_shop.py::eval_trace (not 3 items)"
     assert said in result.outlines
+
+
+@pytest.mark.parametrize("name", ["eval_x[c]", "eval_x[c-replay]", "eval_x[c-t2]", "eval_x[c-replay-t2]"])
+def test_trials_and_backends_share_the_name_of_their_snapshot(name: str) -> None:
+    pytest.importorskip("syrupy")
+    from pytest_looplet.snapshot import snapshot_name
+
+    cell = Cell(Path("e.py"), None, "agent", EvalCase(id="c", task="t"), "replay", 2 if "t2" in name else 1, 2)
+    item: Any = SimpleNamespace(name=name, callspec=SimpleNamespace(params={CELL_FIXTURE: cell}))
+    assert snapshot_name(item) == "eval_x[c]"
 
 
 def test_every_mode_ends_with_the_same_summary_report_and_junit(pytester: pytest.Pytester) -> None:

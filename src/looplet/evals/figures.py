@@ -48,7 +48,7 @@ def in_order(items: Iterable[Item]) -> list[Item]:
 def by_case(items: Iterable[Item]) -> dict[str, list[Item]]:
     """The items of each case."""
     cases: dict[str, list[Item]] = {}
-    for item in in_order(items):
+    for item in items:
         cases.setdefault(item.get("case") or item["id"], []).append(item)
     return dict(sorted(cases.items()))
 
