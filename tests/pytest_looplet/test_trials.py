@@ -95,7 +95,7 @@ def test_each_trial_is_recorded_and_played_by_itself(pytester: pytest.Pytester, 
     result = run("--looplet-trials=3", "-k", "refund-17 and amount", *workers)
     result.assert_outcomes(passed=2, errors=1)
     assert (
-        "no recording of case 'refund-17-t3'; record it: pytest evals/eval_shop.py -k refund-17 "
+        "no recording of case 'refund-17-t3'; record it: pytest evals/eval_shop.py -k '[refund-17]' "
         "--looplet-backend=ollama --looplet-record --looplet-trials=3"
     ) in result.stdout.str()
 
