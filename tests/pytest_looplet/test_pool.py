@@ -183,7 +183,6 @@ def test_a_deadline_names_the_case_the_call_and_the_line(pytester: pytest.Pytest
 
 
 def test_a_run_given_up_asks_the_model_nothing_more(pytester: pytest.Pytester) -> None:
-    """And it is not recorded: its eval was an error."""
     shop = SHOP.replace(
         '"Find an order."',
         """"Find an order."
@@ -213,3 +212,6 @@ def test_a_run_given_up_asks_the_model_nothing_more(pytester: pytest.Pytester) -
     result = pytester.runpytest_subprocess("-k", "amount and refund-17", "--looplet-run-timeout=0.3", timeout=120)
     result.assert_outcomes(errors=1, deselected=5)
     assert executions(pytester) == ["Refund order 17", "asked"]
+    runs = pytester.path / ".looplet/runs"
+    assert (runs / "refund-17-replay.partial/run_1/journal.jsonl").is_file(), "its trace stays where it was said to be"
+    assert not (runs / "refund-17-replay").exists()
