@@ -49,9 +49,9 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
         connected(asked, config)
     judges = any(map(uses_judge, session.items))
     if judges:
-        from pytest_looplet import judging  # it stands on this module
+        from pytest_looplet.judging import prepare  # it stands on this module
 
-        judging.prepare(session.items, config)
+        prepare(session.items, config)
     if not cells:
         return
     if traces is not None:
@@ -78,9 +78,9 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
 
 def _judge_ahead(session: pytest.Session, *, judges: bool) -> None:
     if judges:
-        from pytest_looplet import judge_ahead  # it stands on this module
+        from pytest_looplet.judge_ahead import work  # it stands on this module
 
-        judge_ahead.work(session.items, session.config)
+        work(session.items, session.config)
 
 
 def outcome_of(item: pytest.Item) -> Outcome | None:
