@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from looplet.result import RunResult
+    from looplet.types import Step
     from pytest_looplet.cells import Cell
     from pytest_looplet.store import Claim, Key
 
@@ -107,10 +108,7 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
         priced = zip(results, told["costs"], strict=False)
         outcome.result = _joined([_with_cost(one, cost) for one, cost in priced])
         if (folder / OWN_RESULT).is_dir():
-            own = load_trace(folder / OWN_RESULT)
-            known = outcome.result
-            artifacts = known.artifacts or own.artifacts  # collectors write beside the loop's trace
-            outcome.result = own.replace(trace_dir=known.trace_dir, all=known.all, artifacts=artifacts)
+            outcome.result = _own(load_trace(folder / OWN_RESULT), outcome.result)
         outcome.result = _with_cost(outcome.result, told["cost"])
         if told["workdir"]:
             outcome.result = _placed(outcome.result, str(root / told["workdir"]))
@@ -128,6 +126,19 @@ def _placed(value: Any, workdir: str) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_placed(each, workdir) for each in value)
     return value
+
+
+def _own(own: RunResult, last: RunResult) -> RunResult:
+    """The result the agent made itself, with what the trace of its last loop holds of it."""
+    known = {step.number: step for step in last.steps}
+    steps = [known[step.number] if _is_same(step, known.get(step.number)) else step for step in own.steps]
+    artifacts = last.artifacts or own.artifacts  # collectors write beside the loop's trace
+    return own.replace(steps=tuple(steps), artifacts=artifacts, trace_dir=last.trace_dir, all=last.all)
+
+
+def _is_same(step: Step, known: Step | None) -> bool:
+    """A step written without its request may still be one of the loop's."""
+    return known is not None and known.replace(prompt=None) == step.replace(prompt=None)
 
 
 def _with_cost(result: RunResult, cost: float | None) -> RunResult:

@@ -66,7 +66,7 @@ AGENTS = """
 SCORING = """
     import re
     import pytest
-    from looplet.evals import collector
+    from looplet.evals import EvalResult, collector
     from shop import ALL, script
 
     CASES = [{"id": "refund-17", "task": "Refund order 17", "script": script(17) * 2}]
@@ -78,8 +78,8 @@ SCORING = """
 EVAL = """
     @pytest.mark.looplet(agent=ALL[{number}], cases=CASES, trials={trials})
     def eval_{name}(run):
-        text = re.sub(r"duration(_ms)?=[\\d.e-]+", "", repr(run))
-        return {{"score": len(run.steps) / 10, "run": text, "cost": run.cost or 0.0}}
+        text = re.sub(r"duration[_a-z]*=[\\d.e-]+", "", repr(run))
+        return EvalResult(score=len(run.steps) / 10, reason=text)
 """
 NAMES = ["two", "own", "messages", "result", "asynchronous", "crashing", "at_once", "working"]
 MANY = SCORING + "".join(
