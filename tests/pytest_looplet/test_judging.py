@@ -262,7 +262,9 @@ def test_stored_runs_are_judged_as_they_were(suite: pytest.Pytester) -> None:
 def test_stored_runs_can_be_given_to_another_judge(suite: pytest.Pytester) -> None:
     suite.runpytest(*LIVE)
     executions(suite)
+    kept = {path: path.read_bytes() for path in (suite.path / ".looplet/runs").rglob("*.jsonl")}
     suite.runpytest("--looplet-traces=.looplet/runs", "--looplet-judge=grader2").assert_outcomes(passed=2)
+    assert kept == {path: path.read_bytes() for path in kept}, "what is scored stays what it is"
     assert executions(suite) == ["judge call", "judge call"]
 
 

@@ -71,11 +71,10 @@ class Form(Record):
 
     def _allowed(self, value: object) -> int | str:
         """`value` as it stands among what is allowed: "7" is 7, "yes" is "Yes"."""
-        if not isinstance(value, bool):
-            said = _plain(value)
-            for allowed in self.allowed:
-                if _plain(allowed) == said:
-                    return allowed
+        said = _plain(value)
+        for allowed in self.allowed:
+            if _plain(allowed) == said:
+                return allowed
         raise NoVerdict(f"{self.key!r} is {value!r:.80} and has to be {self.wanted}")
 
 

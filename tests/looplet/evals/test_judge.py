@@ -57,6 +57,7 @@ def test_a_whole_number_from_0_to_10_becomes_a_score_with_its_reason(said: objec
         '```json\n{"reason": "fine", "score": 7}\n```',
         'Let me see. {"reason": "fine", "score": 7} That is my verdict.',
         "{'reason': 'fine', 'score': 7,}",
+        'The set {x | x > 2} is not empty. {"reason": "fine", "score": 7}',
         '<think>{"score": 2}? No.</think>{"reason": "fine", "score": 7}',
         '{"reason": "fine", "score": 7} and again {"score": 7}',
     ],
@@ -133,6 +134,7 @@ def test_a_choice_is_the_label_as_it_was_offered() -> None:
     llm = MockLLMBackend(['{"reason": "It says so.", "choice": " refund "}'])
     result = Judge(llm).choose("What was done?", ["Refund", "Exchange"], "We refund.")
     assert (result.label, result.reason, result.score) == ("Refund", "It says so.", None)
+    assert Judge(MockLLMBackend(['{"choice": true}'])).choose("Is it?", ["true", "false"], "x").label == "true"
 
 
 def test_an_option_that_was_not_offered_is_an_error() -> None:

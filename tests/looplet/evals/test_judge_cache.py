@@ -87,14 +87,20 @@ def test_what_was_paid_is_told_apart_from_what_was_found(tmp_path: Path) -> None
 
 
 def test_two_who_ask_the_same_at_once_pay_once(tmp_path: Path) -> None:
-    asked, answer = threading.Event(), threading.Event()
+    arrived, both = list[str](), threading.Event()
+
+    class Counting(VerdictCache):
+        def holder(self, key: str) -> threading.Lock:
+            arrived.append(key)
+            if len(arrived) == 2:
+                both.set()
+            return super().holder(key)
 
     def policy(prompt: Prompt) -> str:
-        asked.set()
-        assert answer.wait(10)
+        assert both.wait(10)
         return GOOD
 
-    llm, cache = MockLLMBackend(policy), VerdictCache(tmp_path)
+    llm, cache = MockLLMBackend(policy), Counting(tmp_path)
     scores: list[float | None] = []
     threads = [
         threading.Thread(target=lambda: scores.append(Judge(CachedModel(llm, cache)).score("Good?", "x").score))
@@ -102,9 +108,7 @@ def test_two_who_ask_the_same_at_once_pay_once(tmp_path: Path) -> None:
     ]
     for thread in threads:
         thread.start()
-    assert asked.wait(10)
-    answer.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(20)
     assert scores == [0.9, 0.9]
     assert len(llm.prompts) == 1
