@@ -171,12 +171,12 @@ def test_the_figures_of_each_eval_and_what_is_wrong_stand_on_top() -> None:
         ("", "0.750"),
         ("", "1.000"),
         ("", "0.500"),
-        ("", "1 failed"),
+        ("wrap", "1 failed"),
         ("verdict error", "0.7 undecided"),
         ("strong", "0.000"),
         ("", "0.00 to 0.97"),
         ("", "1"),
-        ("", "1 failed, 1 error"),
+        ("wrap", "1 failed, 1 error"),
         ("verdict fail", "-0.400 worse"),
     ]
     told = re.sub(r"<[^>]*>", "", page.partition('<ul class="problems">')[2].partition("</ul>")[0])

@@ -9,7 +9,7 @@ import pytest
 from tests.support import hostile
 from tests.support.chromium import PHONE, Page, chromium, find_chromium
 from tests.support.plugin_files import write_suite
-from tests.support.report_entries import OPTIONS
+from tests.support.report_entries import OPTIONS, a_run, entries
 from tests.support.traces import cheese_run, write_trace
 
 from looplet.evals.report import build_report
@@ -117,6 +117,21 @@ def test_filters_answer_on_a_thousand_runs(page: Page, thousand: Path) -> None:
     page.press("Escape")
     assert shown(page) == MANY
     assert is_quiet(page, thousand)
+
+
+def test_the_trials_of_a_case_leave_with_their_heading(page: Page, tmp_path: Path) -> None:
+    items = [
+        item | {"run": a_run(item["case"], trial=item["trial"])}
+        for item in entries("e.py::eval_a", {"good": [True, True], "bad": [True, False]})
+    ]
+    path = tmp_path / "r.html"
+    path.write_text(render(build_report(items, suite="x"), tmp_path, OPTIONS), encoding="utf-8")
+    page.open(path.as_uri())
+    headings = "[...document.querySelectorAll('.case h3')].filter((each) => each.offsetParent).length"
+    assert page.run(headings) == 2
+    page.run("document.querySelector('.toggle.fail').click()")
+    assert (shown(page), page.run(headings)) == (1, 1)
+    assert is_quiet(page, path)
 
 
 def test_the_search_looks_into_every_trace_and_unfolds_what_it_found(page: Page, thousand: Path) -> None:
