@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.support.report_entries import BEFORE, OPTIONS, a_run, entries
 
+from looplet._pretty import visible
 from looplet.evals.report import build_report
 from pytest_looplet.markdown import code, render
 
@@ -172,7 +173,9 @@ def _check(text: str) -> None:
     items += entries("f.py::b", {hostile: [False]}, gate=0.5, **(told | {"backend": "b"}))
     report = build_report(items, suite=hostile)
     report["evals"][0]["baseline"] = BEFORE | {"why": hostile, "new_cases": [hostile], "left_out": [hostile]}
-    shown = Shown(render(report, OPTIONS._replace(backends=("a", "b")), notes=(hostile,)))
+    page = render(report, OPTIONS._replace(backends=("a", "b")), notes=(hostile,))
+    assert visible(page, keep="\n\ufe0f") == page, "no control characters; the warning sign has a selector"
+    shown = Shown(page)
     assert shown.tags <= OURS
     assert "Q9" not in shown.text
     assert "9Q" not in shown.text
