@@ -225,3 +225,12 @@ def test_every_form_of_the_report_says_the_same(
         assert secret not in Path(file).read_text(encoding="utf-8"), file
     assert "[redacted]" in unescape(markdown)
     assert not hits_in(pytester.path / ".looplet", secret)
+
+
+def test_reports_are_the_same_bytes_with_workers(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, SUITE, shop=SHOP + FACTOR, conftest=LIVE, ini="looplet_prices = live-model-1 1.5 6\n")
+    made = []
+    for workers in ((), ("-n", "2"), ("-n", "2", "--dist=loadgroup")):
+        run(pytester, *workers)
+        made.append([Path(name).read_bytes() for name in ("r.json", "r.md")])
+    assert made[0] == made[1] == made[2]
