@@ -101,7 +101,7 @@ def _is_known(item: pytest.Function, name: str) -> bool:
     if not found:
         return name == "request"
     module = found[-1].func.__module__
-    return len(found) == 1 and (module == fixtures.__name__ if name in _OURS else module in _HARMLESS)
+    return bool(module == fixtures.__name__ if name in _OURS else module in _HARMLESS)
 
 
 def _ask(item: pytest.Function) -> None:

@@ -74,6 +74,8 @@ def test_it_can_be_switched_off(pytester: pytest.Pytester) -> None:
 
 def test_workers_ask_no_judge_ahead(pytester: pytest.Pytester) -> None:
     assert calls_of_the_eval(pytester, NOTING, "-n", "1") == 1
+    pytester.runpytest("--looplet-traces=.looplet/runs", "--looplet-judge=grader2", "-k", "refund-17", "-n", "1")
+    assert executions(pytester).count("eval") == 1
 
 
 def test_recorded_verdicts_need_no_help(pytester: pytest.Pytester) -> None:

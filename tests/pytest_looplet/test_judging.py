@@ -57,6 +57,30 @@ def test_a_live_judge_is_asked_once_for_each_run_and_a_second_session_pays_nothi
     assert executions(suite).count("judge call") == 0
 
 
+def test_what_a_judges_backend_learns_of_its_server_changes_no_request(suite: pytest.Pytester) -> None:
+    """Some servers turn out to refuse a schema; questions asked before and after must stay the same questions."""
+    learning = GRADER.replace("import MockLLMBackend", "import Capabilities, MockLLMBackend").replace(
+        "        no_sleep = True\n",
+        """        no_sleep = True
+        asked = 0
+
+        @property
+        def capabilities(self):
+            return Capabilities(native_tools=False, reply_schema=not self.asked)
+""",
+    )
+    write_suite(
+        suite,
+        JUDGED,
+        conftest=learning.replace('note("judge call")', 'note("judge call")\n            self.asked += 1'),
+    )
+    suite.runpytest(*LIVE, "--looplet-record").assert_outcomes(passed=2)
+    assert judge_calls(suite) == 2
+    suite.runpytest(*LIVE).assert_outcomes(passed=2)
+    assert judge_calls(suite) == 0
+    suite.runpytest().assert_outcomes(passed=2)
+
+
 def test_what_is_paid_by_a_second_judge_is_its_own(suite: pytest.Pytester) -> None:
     suite.runpytest(*LIVE)
     executions(suite)
