@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from pytest_looplet.interrupt import ending, terminable
 from pytest_looplet.nodes import watch_commands
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.remote import RemotePhase
+from pytest_looplet.suite import suite_name
 
 if TYPE_CHECKING:
     import warnings
@@ -75,7 +77,7 @@ class Controller:
         from looplet.evals.baseline import load_baseline  # loads looplet: only where scores are compared
 
         try:
-            self._baseline = load_baseline(self._options.baseline, suite=self._config.rootpath.name)
+            self._baseline = load_baseline(self._options.baseline, suite=suite_name(self._config.rootpath))
         except ValueError as error:
             raise pytest.UsageError(f"--looplet-baseline: {error}; nothing was run") from None
 
@@ -116,7 +118,8 @@ class Controller:
             worker.before_items(session)
         if self._remote is not None:
             self._remote.begin()
-        with terminable(lambda: self._store is not None and bool(self._findings.announced)):
+        # the handler of a process that runs tests is theirs
+        with terminable(lambda: bool(self._findings.announced)) if self._has_workers() else nullcontext():
             result = yield
         failed = [] if self._options.stale == "warn" else _report.stale_reports(self._findings)
         if report := self._report():

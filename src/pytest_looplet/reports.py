@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_looplet.options import OPTIONS
+from pytest_looplet.suite import suite_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +36,7 @@ def make(entries: Iterable[dict[str, Any]], config: pytest.Config, baseline: dic
     from looplet.evals.baseline import compare  # loads looplet: only for sessions with evals
     from looplet.evals.report import add_baseline, build_report
 
-    report = build_report(entries, suite=config.rootpath.name)
+    report = build_report(entries, suite=suite_name(config.rootpath))
     if baseline is not None:
         add_baseline(report, compare(report, baseline, margin=config.stash[OPTIONS].margin))
     return report
