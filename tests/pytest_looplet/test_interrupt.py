@@ -121,3 +121,16 @@ def test_a_worker_stops_when_its_controller_was_interrupted_or_is_gone(monkeypat
     tally.halt()
     with pytest.raises(KeyboardInterrupt):
         leash.check()
+
+
+def test_the_handlers_that_tests_see_are_not_changed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import signal
+
+        def test_default():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        """
+    )
+    for workers in ((), ("-n", "1")):
+        pytester.runpytest_subprocess(*workers).assert_outcomes(passed=1)
