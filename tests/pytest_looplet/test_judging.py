@@ -95,6 +95,8 @@ def test_without_a_judge_of_their_own_the_runs_model_judges(suite: pytest.Pytest
     executions(suite)
     suite.runpytest("--looplet-backend=grader").assert_outcomes(passed=2)
     assert judge_calls(suite) == 1, "both ask the same"
+    suite.runpytest("--looplet-backend=grader,grader2").assert_outcomes(passed=4)
+    assert judge_calls(suite) == 0, "models side by side have one judge, the first: it has answered before"
 
 
 def test_workers_share_verdicts_with_the_sessions_after_them(suite: pytest.Pytester) -> None:
@@ -281,6 +283,14 @@ def test_stored_runs_are_judged_as_they_were(suite: pytest.Pytester) -> None:
     suite.runpytest("--looplet-traces=.looplet/runs", "--looplet-report=out.json").assert_outcomes(passed=2)
     assert executions(suite) == []
     assert entries(suite) == live
+
+
+def test_the_report_is_the_same_from_workers_and_from_stored_runs(suite: pytest.Pytester) -> None:
+    texts = []
+    for arguments in (LIVE, (*LIVE, "-n", "2"), ("--looplet-traces=.looplet/runs",)):
+        suite.runpytest(*arguments, "--looplet-report=out.json").assert_outcomes(passed=2)
+        texts.append(Path(suite.path, "out.json").read_text())
+    assert texts[0] == texts[1] == texts[2]
 
 
 def test_stored_runs_can_be_given_to_another_judge(suite: pytest.Pytester) -> None:
