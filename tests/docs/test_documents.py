@@ -84,7 +84,8 @@ class Reader:
 @pytest.fixture
 def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEndpoint]:
     """A model endpoint, and the environment and directory of a reader who uses it."""
-    for name in [name for name in os.environ if name == "CI" or name.startswith(("LOOPLET_", "PYTEST_", "OPENAI_", "GITHUB_"))]:
+    foreign = ("LOOPLET_", "PYTEST_", "OPENAI_", "GITHUB_")
+    for name in [name for name in os.environ if name == "CI" or name.startswith(foreign)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]))
     monkeypatch.chdir(tmp_path)

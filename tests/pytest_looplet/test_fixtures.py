@@ -10,7 +10,8 @@ def test_run_and_case_outside_evals_say_why_they_are_not_there(pytester: pytest.
     pytester.makepyfile("def test_a(run): pass\ndef test_b(case): pass\n")
     result = pytester.runpytest()
     result.assert_outcomes(errors=2)
-    assert "the fixtures `run`, `case`, `judge` and `workdir` exist in evals only: functions named eval_*" in result.stdout.str()
+    said = "the fixtures `run`, `case`, `judge` and `workdir` exist in evals only: functions named eval_*"
+    assert said in result.stdout.str()
 
 
 def test_a_users_own_fixture_of_that_name_wins(pytester: pytest.Pytester) -> None:
