@@ -33,7 +33,7 @@ LEVELS = {
 }
 PLUGIN_LEVEL = 6
 # Modules of the plugin that stand on an optional package: imported by the others only where they are needed.
-STAND_ON = {"pytest_looplet.html": {"jinja2", "markupsafe"}, "pytest_looplet.snapshot": {"syrupy"}}
+STAND_ON = {"pytest_looplet.reporting.html": {"jinja2", "markupsafe"}, "pytest_looplet.golden.snapshot": {"syrupy"}}
 # `import looplet` may load none of these: each costs more than the loop itself.
 SLOW = {
     *("asyncio", "dataclasses", "http", "inspect", "logging", "random"),

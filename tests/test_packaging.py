@@ -42,7 +42,7 @@ def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
     kinds = (".py", ".typed", ".html", ".css", ".js", ".tcss")
     files = {path.relative_to(SRC).as_posix() for path in SRC.rglob("*") if path.suffix in kinds}
     assert names == files
-    assert {"looplet/py.typed", "pytest_looplet/py.typed", "pytest_looplet/templates/report.html"} <= names
+    assert {"looplet/py.typed", "pytest_looplet/py.typed", "pytest_looplet/reporting/templates/report.html"} <= names
 
 
 def test_the_wheel_runs_on_any_python(wheel: Path) -> None:

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_looplet import backends, reports, worker
-from pytest_looplet import report as _report  # `report` is the name pytest gives hooks
+from pytest_looplet import backends, worker
 from pytest_looplet.cells import CELLS
 from pytest_looplet.files import is_eval_file
-from pytest_looplet.interrupt import ending, terminable
 from pytest_looplet.nodes import watch_commands
 from pytest_looplet.options import OPTIONS
-from pytest_looplet.remote import RemotePhase
-from pytest_looplet.suite import suite_name
+from pytest_looplet.phase1.interrupt import ending, terminable
+from pytest_looplet.phase1.remote import RemotePhase
+from pytest_looplet.reporting import report as _report  # `report` is the name pytest gives hooks
+from pytest_looplet.reporting import reports
+from pytest_looplet.reporting.suite import suite_name
 
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Generator
 
-    from pytest_looplet.store import FileStore
+    from pytest_looplet.phase1.store import FileStore
 
 
 class Controller:
@@ -55,7 +56,7 @@ class Controller:
         if not self._has_workers():
             return
         self._connect()
-        from pytest_looplet.store import FileStore  # only with workers
+        from pytest_looplet.phase1.store import FileStore  # only with workers
 
         self._store = FileStore(Path(tempfile.mkdtemp(prefix="looplet-")))
         self._remote = RemotePhase(self._config, self._store.tally)
@@ -67,7 +68,7 @@ class Controller:
         if self._options.judge is not None and backends.is_asked(self._options):
             connected.append(backends.connected_judge(self._options.judge, self._config))
         if connected:
-            from pytest_looplet.costs import check_prices  # loads looplet, which connecting did
+            from pytest_looplet.phase1.costs import check_prices  # loads looplet, which connecting did
 
             check_prices(self._config, connected)
 
@@ -123,7 +124,7 @@ class Controller:
             result = yield
         failed = [] if self._options.stale == "warn" else _report.stale_reports(self._findings)
         if report := self._report():
-            from pytest_looplet.verdicts import failed_verdicts, forget_earlier  # only in sessions with evals
+            from pytest_looplet.reporting.verdicts import failed_verdicts, forget_earlier  # only in sessions with evals
 
             forget_earlier(report, self._config)
             failed += failed_verdicts(report, self._options)
@@ -212,7 +213,7 @@ class Controller:
     def _ending(self) -> list[str]:
         if self._store is None and not self._config.stash.get(CELLS, None):
             return []
-        from pytest_looplet.store import STORE  # there were evals
+        from pytest_looplet.phase1.store import STORE  # there were evals
 
         store = self._store or self._config.stash.get(STORE, None)
         return ending(store.tally, self._config) if store is not None else []
@@ -226,7 +227,7 @@ class Controller:
         report = self._report()
         if report is None:
             return []
-        from pytest_looplet.summary import summary_lines  # only in sessions with evals
+        from pytest_looplet.reporting.summary import summary_lines  # only in sessions with evals
 
         width = terminalreporter._tw.fullwidth  # noqa: SLF001  # its public twin writes, and does not tell
         return summary_lines(report, self._options, verbosity, width)

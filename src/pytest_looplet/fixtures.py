@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from looplet.evals.judge import Judge
     from looplet.result import RunResult
     from pytest_looplet.cells import Cell
-    from pytest_looplet.snapshot import TraceSnapshot
+    from pytest_looplet.golden.snapshot import TraceSnapshot
 
 CALL_FAILED = pytest.StashKey[bool]()
 
@@ -49,7 +49,7 @@ def _looplet_cell(request: pytest.FixtureRequest) -> Cell:
 
 @pytest.fixture
 def _looplet_run(_looplet_cell: Cell, request: pytest.FixtureRequest) -> RunResult:
-    from pytest_looplet.runs import outcome_of, run_now  # loads looplet
+    from pytest_looplet.phase1.runs import outcome_of, run_now  # loads looplet
 
     item = request.node
     outcome = outcome_of(item) or run_now(item)
@@ -78,7 +78,7 @@ def case(_looplet_cell: Cell) -> EvalCase:
 @pytest.fixture
 def workdir(_looplet_run: RunResult, request: pytest.FixtureRequest) -> Path:
     """The directory the run worked in, as it left it. Every eval of the run sees the same one: look, do not touch."""
-    from pytest_looplet.runs import outcome_of  # loads looplet
+    from pytest_looplet.phase1.runs import outcome_of  # loads looplet
 
     outcome = outcome_of(request.node)
     if outcome is None or outcome.workdir is None:
@@ -89,7 +89,7 @@ def workdir(_looplet_run: RunResult, request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def judge(_looplet_cell: Cell, request: pytest.FixtureRequest) -> Iterator[Judge]:
     """A looplet Judge: the model of --looplet-judge, else that of the runs; offline, recorded verdicts."""
-    from pytest_looplet.judging import judge_for  # loads looplet
+    from pytest_looplet.judges.judging import judge_for  # loads looplet
 
     with judge_for(request.node, _looplet_cell) as made:
         yield made
@@ -100,7 +100,7 @@ def llm(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The model selected with --looplet-backend. What an eval asks it is recorded with --looplet-record."""
     cell = cell_of(request.node)
     if cell is not None:
-        from pytest_looplet.judging import llm_for  # loads looplet
+        from pytest_looplet.judges.judging import llm_for  # loads looplet
 
         with llm_for(request.node, cell) as made:
             yield made
@@ -134,6 +134,6 @@ def trace_snapshot(request: pytest.FixtureRequest) -> TraceSnapshot:
     """The reviewed trace of this item: `assert run == trace_snapshot`."""
     if not request.config.pluginmanager.hasplugin("syrupy"):
         request.raiseerror(_NO_SYRUPY)
-    from pytest_looplet.snapshot import trace_snapshot_of  # loads syrupy and looplet
+    from pytest_looplet.golden.snapshot import trace_snapshot_of  # loads syrupy and looplet
 
     return trace_snapshot_of(request)

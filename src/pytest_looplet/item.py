@@ -12,12 +12,12 @@ import pytest
 from looplet.evals.score import EvalResult, InvalidScore, grade, uses_assert
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
-from pytest_looplet.digests import case_digest
-from pytest_looplet.entries import entry_of, gate_of
 from pytest_looplet.fixtures import CALL_FAILED
 from pytest_looplet.options import OPTIONS
-from pytest_looplet.report import REPORT_ATTRIBUTE
-from pytest_looplet.runs import outcome_of
+from pytest_looplet.phase1.runs import outcome_of
+from pytest_looplet.reporting.digests import case_digest
+from pytest_looplet.reporting.entries import entry_of, gate_of
+from pytest_looplet.reporting.report import REPORT_ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
-from pytest_looplet import stored_session
 from pytest_looplet.choices import BUILT_IN_BACKENDS, Choice, read_choices
+from pytest_looplet.phase1 import stored_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable

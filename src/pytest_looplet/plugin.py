@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_looplet import cells, collect, files, hookspecs, options, recordings
+from pytest_looplet import cells, collect, files, hookspecs, options
 from pytest_looplet.controller import Controller
 from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by name in this module
     CALL_FAILED,
@@ -23,9 +23,10 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     trace_snapshot,
     workdir,
 )
-from pytest_looplet.orphans import OrphanHooks
-from pytest_looplet.report import LLM_ATTRIBUTE, REPORT_ATTRIBUTE
-from pytest_looplet.snapshot_guard import SnapshotHooks
+from pytest_looplet.golden import recordings
+from pytest_looplet.golden.orphans import OrphanHooks
+from pytest_looplet.golden.snapshot_guard import SnapshotHooks
+from pytest_looplet.reporting.report import LLM_ATTRIBUTE, REPORT_ATTRIBUTE
 from pytest_looplet.worker import Worker, is_worker, uses_llm
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if cell is not None:  # in the id, trial, backend and parameters may stand beside the case
         item.extra_keyword_matches.add(recordings.case_keyword(cell.case.id))
     if cell is not None and not {"judge", "llm"}.isdisjoint(item.fixturenames):  # type: ignore[attr-defined]  # a function
-        from pytest_looplet.eval_calls import note_calls  # loads looplet, which collecting evals did
+        from pytest_looplet.judges.eval_calls import note_calls  # loads looplet, which collecting evals did
 
         note_calls(item)
 
@@ -122,8 +123,8 @@ def pytest_runtest_makereport(
     if made.when == "call" and made.failed:
         item.stash[CALL_FAILED] = True
     if isinstance(item, pytest.Function) and collect.is_eval(item):
-        from pytest_looplet.hide import hide_in_report
         from pytest_looplet.item import annotate
+        from pytest_looplet.reporting.hide import hide_in_report
 
         annotate(item, call, made)
         hide_in_report(item, made)
@@ -136,6 +137,6 @@ def pytest_runtest_makereport(
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """A subtest's output is added to its report after `pytest_runtest_makereport`."""
     if hasattr(report, REPORT_ATTRIBUTE) and isinstance(report, pytest.SubtestReport):
-        from pytest_looplet.hide import hide_output
+        from pytest_looplet.reporting.hide import hide_output
 
         hide_output(report)

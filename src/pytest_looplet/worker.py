@@ -41,7 +41,7 @@ def before_items(session: pytest.Session, worker: str | None = None, worker_coun
         return
     if not any(uses_llm(item) or cells.cell_of(item) for item in session.items):
         return
-    from pytest_looplet.runs import phase_1, refuse_all  # loads looplet
+    from pytest_looplet.phase1.runs import phase_1, refuse_all  # loads looplet
 
     try:
         phase_1(session, worker, worker_count)
@@ -56,7 +56,7 @@ def unused(config: pytest.Config) -> list[str]:
     known = config.stash.get(cells.CELLS, {})
     if not known or any("::" in str(argument) for argument in config.args):
         return []
-    from pytest_looplet.recordings import unused_recordings
+    from pytest_looplet.golden.recordings import unused_recordings
 
     calls = config.stash.get(cells.CALLS, set())
     return _relative(unused_recordings(known.values(), calls), config.rootpath)
@@ -65,7 +65,7 @@ def unused(config: pytest.Config) -> list[str]:
 def hide_in_warning(config: pytest.Config, message: warnings.WarningMessage) -> None:
     """Take secrets out of a warning, in a session that has evals."""
     if config.stash.get(cells.CELLS, None):
-        from pytest_looplet import hide  # loads looplet, which collecting evals did
+        from pytest_looplet.reporting import hide  # loads looplet, which collecting evals did
 
         hide.hide_in_warning(message)
 
@@ -78,7 +78,7 @@ class Worker:
     """What an xdist worker does besides running items."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from pytest_looplet.store import STORE, FileStore  # only with workers
+        from pytest_looplet.phase1.store import STORE, FileStore  # only with workers
 
         workerinput = config.workerinput  # type: ignore[attr-defined]  # xdist sets it on workers
         self._config = config

@@ -179,7 +179,7 @@ def test_only_the_first_trial_is_compared_with_the_snapshot(pytester: pytest.Pyt
 @pytest.mark.parametrize("name", ["eval_x[c]", "eval_x[c-replay]", "eval_x[c-t2]", "eval_x[c-replay-t2]"])
 def test_trials_and_backends_share_the_name_of_their_snapshot(name: str) -> None:
     pytest.importorskip("syrupy")
-    from pytest_looplet.snapshot import snapshot_name
+    from pytest_looplet.golden.snapshot import snapshot_name
 
     cell = Cell(Path("e.py"), None, "agent", EvalCase(id="c", task="t"), "replay", 2 if "t2" in name else 1, 2)
     item: Any = SimpleNamespace(name=name, callspec=SimpleNamespace(params={CELL_FIXTURE: cell}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_looplet.options import Options
-from pytest_looplet.report import unknown_entry
+from pytest_looplet.reporting.report import unknown_entry
 
 OPTIONS = Options._make([None] * len(Options._fields))._replace(
     backends=("replay",), undecided="fail", stale="fail", margin=0.05

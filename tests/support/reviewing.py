@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from looplet import MockLLMBackend, ProvenanceSink, ToolCall, composable_loop, tool
 from looplet.trace.normalize import Normalizer, normal_text
 from looplet.trace.read import read_journal
-from pytest_looplet import pending
+from pytest_looplet.golden import pending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

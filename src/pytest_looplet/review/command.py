@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_looplet.pending import pending_dir
+from pytest_looplet.golden.pending import pending_dir
 from pytest_looplet.review.session import Entry, Review, named
 
 if TYPE_CHECKING:

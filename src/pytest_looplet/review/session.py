@@ -11,10 +11,10 @@ from looplet.trace.change import Change
 from looplet.trace.diff import diff_texts
 from looplet.trace.normalize import Normalizer, normal_text
 from looplet.trace.read import read_journal
-from pytest_looplet import decide
-from pytest_looplet.decide import AlreadyDecidedError, WrittenAgainError
-from pytest_looplet.pending import SNAPSHOT, Pending, PendingError, load_all, reloaded
-from pytest_looplet.recordings import traces_in
+from pytest_looplet.golden import decide
+from pytest_looplet.golden.decide import AlreadyDecidedError, WrittenAgainError
+from pytest_looplet.golden.pending import SNAPSHOT, Pending, PendingError, load_all, reloaded
+from pytest_looplet.golden.recordings import traces_in
 from pytest_looplet.review.steps import Row, compare
 
 if TYPE_CHECKING:

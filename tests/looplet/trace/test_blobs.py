@@ -27,7 +27,7 @@ from looplet.trace.blobs import LINE_LIMIT, Blobs, move_out
 from looplet.trace.read import read_journal
 from looplet.trace.redact import redaction
 from looplet.types import ToolResult
-from pytest_looplet.recordings import replace_recording
+from pytest_looplet.golden.recordings import replace_recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ import pytest
 from tests.support.reviewing import COMMAND, ESCALATED, REFUNDED
 
 from looplet import cli
-from pytest_looplet.pending import pending_dir
+from pytest_looplet.golden.pending import pending_dir
 
 if TYPE_CHECKING:
     from tests.support.reviewing import Project

@@ -9,7 +9,7 @@ import pytest
 from tests.support.reviewing import COMMAND, ESCALATED, REFUNDED
 
 from looplet.trace.read import read_journal
-from pytest_looplet.pending import pending_dir
+from pytest_looplet.golden.pending import pending_dir
 from pytest_looplet.review.lines import Pair
 from pytest_looplet.review.session import ACCEPTED, ELSEWHERE, REJECTED, SKIPPED, Review, named
 

@@ -1,0 +1,122 @@
+"""Ask the judges of many evals at once, before the evals: each eval then finds its verdicts in the cache.
+
+The eval itself is called, with a judge that only fills the cache, and what it returns is forgotten. So this is for
+evals that are nothing but functions of a run: those that ask for `run`, `case` and `judge` and for no other fixture.
+"""
+
+from __future__ import annotations
+
+import inspect
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from looplet.evals.judge import Judge
+from pytest_looplet import fixtures
+from pytest_looplet.cells import cell_of
+from pytest_looplet.collect import is_eval
+from pytest_looplet.judges.eval_calls import Calls
+from pytest_looplet.judges.judging import judge_choice, live_judge
+from pytest_looplet.options import OPTIONS
+from pytest_looplet.phase1.output import Output, belonging_to, separated, unattributed
+from pytest_looplet.phase1.runs import REMOTE_CONCURRENCY
+from pytest_looplet.phase1.store import STORE
+from pytest_looplet.skips import is_skipped
+from pytest_looplet.worker import is_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_OFFERED = {"run", "case", "judge"}
+_OURS = _OFFERED | {"_looplet_run", "_looplet_cell"}
+_HARMLESS = {"pytest_asyncio.plugin", "syrupy"}  # plugins that have fixtures of theirs in every item
+
+
+def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
+    """Fill the cache. Whatever fails here fails again, and is told, where the eval is called."""
+    if is_worker(config) or not config.getini("looplet_judge_ahead"):
+        return
+    chosen = [item for item in items if isinstance(item, pytest.Function) and is_eligible(item)]
+    if not chosen:
+        return
+    waiting: queue.SimpleQueue[pytest.Function] = queue.SimpleQueue()
+    for item in chosen:
+        waiting.put(item)
+    finished: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        while True:
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                _ask(item)
+            except BaseException:  # noqa: BLE001, S110  # skip and fail are BaseExceptions; the eval itself will tell
+                pass
+            finally:
+                finished.put(None)
+
+    concurrency = _concurrency(chosen[0])
+    _announce(config, len(chosen))
+    with unattributed(config), separated():
+        for _ in range(min(concurrency, len(chosen))):  # daemons: a session that is interrupted waits for none
+            threading.Thread(target=ask, name="looplet-judge", daemon=True).start()
+        for _ in chosen:
+            finished.get()
+
+
+def _announce(config: pytest.Config, count: int) -> None:
+    """On a terminal, say what the wait is for."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and getattr(reporter, "isatty", False) and config.get_verbosity() >= 0:
+        reporter.write_line(f"looplet: asking the judge about {count} eval{'s' * (count != 1)}")
+
+
+def _concurrency(item: pytest.Function) -> int:
+    """As many at once as runs of such a model."""
+    options, cell = item.config.stash[OPTIONS], cell_of(item)
+    choice = judge_choice(options, cell.backend) if cell else None
+    remote = choice is not None and live_judge(choice, item.config).backend.remote
+    return options.concurrency or (REMOTE_CONCURRENCY if remote else 1)
+
+
+def is_eligible(item: pytest.Function) -> bool:
+    """Say whether nothing reaches the eval but a run, its case and a live judge: it may be called twice then."""
+    cell = cell_of(item)
+    if cell is None or not is_eval(item) or item.cls is not None or is_skipped(item):
+        return False
+    if judge_choice(item.config.stash[OPTIONS], cell.backend) is None:
+        return False
+    asked = set(inspect.signature(item.function).parameters)
+    return "judge" in asked <= _OFFERED and all(_is_known(item, name) for name in item.fixturenames)
+
+
+def _is_known(item: pytest.Function, name: str) -> bool:
+    """Say whether this fixture of the eval is ours and not overridden, or one that plugins give to everything."""
+    definitions: Any = getattr(item, "_fixtureinfo", None)  # private; without it nothing is done ahead
+    found: Any = definitions.name2fixturedefs.get(name) if definitions else None
+    if not found:
+        return name == "request"
+    module = found[-1].func.__module__
+    return bool(module == fixtures.__name__ if name in _OURS else module in _HARMLESS)
+
+
+def _ask(item: pytest.Function) -> None:
+    cell = cell_of(item)
+    assert cell is not None, "it is eligible"  # noqa: S101  # for the type checker
+    outcome = item.config.stash[STORE].get(cell.key) if "run" in item.fixturenames else None
+    if "run" in item.fixturenames and (outcome is None or outcome.error is not None):
+        return
+    choice = judge_choice(item.config.stash[OPTIONS], cell.backend)
+    assert choice is not None, "it is eligible"  # noqa: S101  # for the type checker
+    judge = Judge(live_judge(choice, item.config).model(), redact=Calls("judge", item, cell).redactor)
+    offered = {"run": outcome.result if outcome else None, "case": cell.case, "judge": judge}
+    with belonging_to(Output()):  # it prints when it is called for its score
+        value = item.function(**{name: offered[name] for name in inspect.signature(item.function).parameters})
+        if inspect.iscoroutine(value):
+            import asyncio  # only for async evals
+
+            asyncio.run(value)

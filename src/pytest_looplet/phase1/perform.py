@@ -1,0 +1,280 @@
+"""Execute one run: call the agent with what it asks for, follow the loops it runs, and keep what it leaves."""
+
+from __future__ import annotations
+
+import shutil
+import traceback
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from looplet.ambient import Capture, capturing
+from looplet.backends.mock import MockLLMBackend
+from looplet.evals.collect import Collector, CollectorError, collect
+from looplet.evals.prices import PriceTable
+from looplet.evals.script import scripted
+from looplet.evals.transcript import is_messages, result_from_messages
+from looplet.result import RunResult
+from looplet.trace.redact import Redaction, Redactor
+from looplet.trace.replay import ReplayBackend
+from pytest_looplet.declare import wanted_arguments
+from pytest_looplet.golden import pending, stale
+from pytest_looplet.golden.recordings import record_command, recording_dir, replace_recording, traces_in
+from pytest_looplet.phase1 import agents, stored
+from pytest_looplet.phase1.agents import RunError
+from pytest_looplet.phase1.costs import provider_of, with_costs
+from pytest_looplet.phase1.output import Output, belonging_to
+from pytest_looplet.phase1.sinks import WRITING, QueuedSink, QueuedWorkdirSink
+from pytest_looplet.phase1.store import Outcome
+from pytest_looplet.phase1.workpaths import WorkdirRedactor, WorkdirReplay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_looplet.backends import Backend
+    from pytest_looplet.cells import Cell
+    from pytest_looplet.phase1.in_flight import InFlight
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell, ready to run. `name` is unique in the session and names its trace and its work directory."""
+
+    cell: Cell
+    backend: Backend
+    name: str
+    root: Path
+    record: bool = False
+    prices: PriceTable = field(default_factory=PriceTable)
+    collectors: tuple[Collector, ...] = ()
+
+    @cached_property
+    def trace(self) -> Path:
+        return self.root / ".looplet" / "runs" / self.name
+
+    @cached_property
+    def partial(self) -> Path:
+        """Where the trace is while the run goes on."""
+        return self.trace.with_name(f"{self.name}.partial")
+
+    @cached_property
+    def workdir(self) -> Path:
+        return self.root / ".looplet" / "work" / self.name
+
+    @cached_property
+    def wanted(self) -> list[str]:
+        return wanted_arguments(self.cell.agent) if self.cell.agent is not None else []
+
+    @property
+    def has_workdir(self) -> bool:
+        return "workdir" in self.wanted
+
+    @cached_property
+    def labels(self) -> dict[str, Any]:
+        return stored.labels_of(self.cell, self.root)
+
+
+class _GivenUp(Exception):
+    """The run came back when nobody waited for it any longer: its outcome is decided, its trace stays as it is."""
+
+
+def perform(job: Job, in_flight: InFlight) -> Outcome:
+    """Never raises: whatever goes wrong is the outcome."""
+    output = Output()
+    outcome = Outcome(backend=job.cell.backend, model=job.backend.model)
+    with belonging_to(output):
+        try:
+            _execute(job, in_flight, outcome)
+        except RunError as error:
+            outcome.error = str(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # boundary: the user's agent
+            outcome.error = _describe(error)
+    if outcome.result is not None:
+        models = [loop.model for loop in in_flight.loops if loop.model] or [outcome.model]
+        outcome.result = with_costs(outcome.result, models, job.prices, provider_of(job.backend))
+    outcome.stdout, outcome.stderr = output.stdout.getvalue(), output.stderr.getvalue()
+    outcome.log = output.log.getvalue()
+    return outcome
+
+
+def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
+    llm = _llm(job, outcome)
+    if job.partial.exists():
+        shutil.rmtree(job.partial, ignore_errors=True)  # of an attempt that ended its process
+    workdir = job.workdir if job.has_workdir else None
+    # an agent can reach what is bound here: nothing that leads to the case
+    capture = Capture(partial(_hooks, job.partial, workdir, in_flight), dict(job.labels))
+    in_flight.capture = capture
+    loops: list[RunResult] = []
+    try:
+        try:
+            with capturing(capture):
+                value = agents.call(job, llm)
+        finally:
+            loops = _results(capture)
+            outcome.result = loops[-1] if loops else None
+        outcome.result = _collected(_result(value, loops, job), job)
+    finally:
+        if not in_flight.finish():
+            raise _GivenUp
+        _leave(job, llm, bool(loops), outcome)
+    _check_provider(outcome.result, outcome)
+    if job.record and outcome.error is None:
+        _record(job, bool(loops))
+
+
+def _results(capture: Capture) -> list[RunResult]:
+    """What the loops left that were started, those included that the agent left open."""
+    runs = [run for run in capture.runs if hasattr(run, "result")]
+    for run in runs:
+        _close(run)
+    results = [run.result for run in runs]
+    results = [result for result in results if result.trace_dir is not None and traces_in(Path(result.trace_dir))]
+    if len(results) > 1:
+        results[-1] = results[-1].replace(all=tuple(results))
+    return results
+
+
+def _close(run: Any) -> None:
+    """End a run its agent left open, so that its trace is complete. An async run ends with its event loop."""
+    if hasattr(run, "close"):
+        run.close()
+
+
+def _collected(result: RunResult, job: Job) -> RunResult:
+    """The result with what the collectors of the eval module found. In the trace it stands beside the last loop."""
+    workdir = job.workdir if job.has_workdir else None
+    redact = WorkdirRedactor(workdir) if workdir else True
+    collected = collect(result, job.collectors, workdir=workdir, case=job.cell.case, redact=redact)
+    if not result.all or collected is result:
+        return collected
+    last = result.all[-1].replace(artifacts=collected.artifacts)
+    return collected.replace(all=(*result.all[:-1], last))
+
+
+def _leave(job: Job, llm: Any, ran_loops: bool, outcome: Outcome) -> None:
+    """Give the trace its place, and say in `outcome` where it is; also of an agent that failed."""
+    if isinstance(llm, (ReplayBackend, MockLLMBackend)):
+        outcome.model = llm.name
+    with WRITING:
+        found = traces_in(job.partial)
+        is_whole = len(found) == 1  # of one loop the trace is the directory itself
+        trace = _settle(found, job.partial, job.trace) if found else None
+    outcome.stale = stale.look(llm, job.cell, trace if ran_loops else None, job.root)
+    if trace is not None:
+        outcome.trace = trace.relative_to(job.root).as_posix()
+    if outcome.result is not None:
+        outcome.result = _moved(outcome.result, job.trace, is_whole=is_whole)
+    if job.workdir.is_dir():
+        outcome.workdir = job.workdir.relative_to(job.root).as_posix()
+
+
+def _moved(result: RunResult, target: Path, *, is_whole: bool) -> RunResult:
+    place = target if is_whole or result.trace_dir is None else target / Path(result.trace_dir).name
+    return result.replace(trace_dir=str(place), all=tuple(_moved(one, target, is_whole=False) for one in result.all))
+
+
+def _hooks(folder: Path, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
+    path = folder / f"run_{number}"
+    return (in_flight.watch(), QueuedWorkdirSink(path, workdir) if workdir else QueuedSink(path, redact=True))
+
+
+def _llm(job: Job, outcome: Outcome) -> Any:
+    """The model of this run, a new one unless it is live."""
+    cell = job.cell
+    if job.backend.live:
+        return job.backend.llm
+    if cell.backend == "replay":
+        recording = recording_dir(cell)
+        if traces_in(recording):
+            if job.has_workdir:
+                return WorkdirReplay(recording, job.workdir)
+            return ReplayBackend(recording, on_miss="stale")
+        first = recording_dir(cell._replace(trial=1))  # trials are all played or all scripted
+        if cell.case.script is None or (cell.trial > 1 and traces_in(first)):
+            raise RunError(f"no recording of case {cell.name!r}; record it: {record_command(cell, job.root)}")
+        outcome.backend = "script"
+    if cell.case.script is None:
+        raise RunError(no_script(cell))
+    return scripted(cell.case.script)
+
+
+def no_script(cell: Cell) -> str:
+    return f"--looplet-backend=mock: case {cell.case.id!r} of {cell.file.name} has no script; add script=[...] to it"
+
+
+def _settle(found: list[Path], partial_trace: Path, target: Path) -> Path:
+    """Give the trace its place: one loop's trace is the directory itself, several stay run_1, run_2 ... in it."""
+    if target.exists():
+        shutil.rmtree(target, ignore_errors=True)
+    if len(found) > 1:
+        partial_trace.rename(target)
+        return target
+    found[0].rename(target)
+    if (partial_trace / stored.OWN_RESULT).is_dir():
+        (partial_trace / stored.OWN_RESULT).rename(target / stored.OWN_RESULT)
+    try:
+        partial_trace.rmdir()
+    except OSError:  # something else is in it: traces that were never begun
+        shutil.rmtree(partial_trace, ignore_errors=True)
+    return target
+
+
+def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
+    """What evals get as `run`: the agent's own RunResult, else its last loop, else its messages.
+
+    What no loop has written is written here, so that it can be looked at and scored again.
+    """
+    known = loops[-1] if loops else None
+    if isinstance(value, RunResult) and known is not None:
+        own = value.replace(trace_dir=known.trace_dir, all=known.all)
+        if own != known:
+            _write(own, job.partial / stored.OWN_RESULT, job)
+        return own
+    if known is not None:
+        return known
+    if not isinstance(value, RunResult) and not is_messages(value):
+        raise RunError(
+            f"agent {job.cell.agent_name} returned {type(value).__name__} and ran no loop; "
+            "return the run, a RunResult or OpenAI-style messages, or iterate a run inside"
+        )
+    made = value if isinstance(value, RunResult) else result_from_messages(value, job.cell.case.task)
+    folder = job.partial / "run_1"
+    _write(made, folder, job)
+    return made.replace(trace_dir=str(folder), all=())
+
+
+def _write(result: RunResult, folder: Path, job: Job) -> None:
+    redactor = WorkdirRedactor(job.workdir) if job.has_workdir else Redactor()
+    stored.write_result(result, folder, Redaction(redactor), job.labels)
+
+
+def _check_provider(result: RunResult, outcome: Outcome) -> None:
+    """A model that could not be reached is an error of the run, not a wrong answer."""
+    for one in result.all or (result,):
+        if one.stop_reason == "llm_error":
+            outcome.error = f"the model failed: {one.errors[-1] if one.errors else 'no reason given'}"
+
+
+def _record(job: Job, ran_loops: bool) -> None:
+    if not ran_loops:
+        raise RunError(f"agent {job.cell.agent_name} ran no looplet loop, so there is nothing to record")
+    recording = recording_dir(job.cell)
+    replace_recording(recording, job.trace)
+    pending.discard(job.root, pending.RECORDING, recording)  # what waited there was compared with the old one
+
+
+def _describe(error: BaseException) -> str:
+    """The error in its first line, then where it came from, without our own frames."""
+    own = {Path(__file__).parents[1], Path(collect.__code__.co_filename).parent}
+    raised = error.__cause__ if isinstance(error, CollectorError) and error.__cause__ else error
+    frames = [
+        frame
+        for frame in traceback.extract_tb(raised.__traceback__)
+        if not any(Path(frame.filename).is_relative_to(folder) for folder in own)
+    ]
+    place = "".join(traceback.format_list(frames))
+    first = f"{type(error).__name__}: {error}"
+    notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+    return f"{first}{notes}\n{place}".rstrip()

