@@ -113,7 +113,7 @@ def test_a_crash_inside_an_eval_is_an_error_and_a_failed_assert_is_a_failure(pyt
 def test_each_failure_prints_how_to_look_at_its_trace(pytester: pytest.Pytester) -> None:
     result = _run(pytester, "    def eval_one(run): return False\n")
     assert "looplet show .looplet/runs/one-replay" in result.stdout.str()
-    assert (pytester.path / ".looplet/runs/one-replay/trace.txt").is_file()
+    assert (pytester.path / ".looplet/runs/one-replay/journal.jsonl").is_file()
     assert "agent on Refund order 17" in result.stdout.str(), "what the run printed stands with the failure"
 
 

@@ -24,6 +24,7 @@ class ProvenanceSink:
     redact_upstream   the model, too, reads only redacted prompts; False redacts what is written and nothing else
     fsync             wait for the disk after every event
     shared            the trace is to be committed: normal permissions, no `.gitignore`
+    bare              write nothing but the journal; `looplet show` prints it as well
 
     A trace that cannot be started is a TraceError. One that cannot be gone on with (a full disk) is marked incomplete
     with one warning, and the run goes on.
@@ -37,11 +38,18 @@ class ProvenanceSink:
         redact_upstream: bool = True,
         fsync: bool = False,
         shared: bool = False,
+        bare: bool = False,
     ) -> None:
         self._redaction = redaction(redact)
         self._upstream = redact_upstream
         self._journal = JournalWriter(
-            path, redaction=self._redaction, fsync=fsync, shared=shared, owner=type(self).__name__, once=True
+            path,
+            redaction=self._redaction,
+            fsync=fsync,
+            shared=shared,
+            bare=bare,
+            owner=type(self).__name__,
+            once=True,
         )
 
     @property

@@ -37,12 +37,15 @@ class TraceDirectory:
     """The directory of the trace being written. `journal` is the open, locked file descriptor.
 
     `resume`: append to the journal that is there. `shared`: the trace is meant to be committed (a recording), so it has
-    normal permissions and no `.gitignore`. `fsync`: new files wait for the disk, their names too.
+    normal permissions and no `.gitignore`. `bare`: the journal alone. `fsync`: new files wait for the disk, their names
+    too.
     """
 
-    def __init__(self, path: Path, *, shared: bool = False, resume: bool = False, fsync: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, shared: bool = False, bare: bool = False, resume: bool = False, fsync: bool = False
+    ) -> None:
         self.path = path
-        self._shared, self._fsync = shared, fsync
+        self._shared, self._bare, self._fsync = shared, bare, fsync
         self._made = False  # whether the directory is of this trace's making
         self._aside: Path | None = None  # where the trace that was here is now
         self._outdated = False  # whether that one may be removed when this trace is complete
@@ -122,6 +125,7 @@ class TraceDirectory:
             self.journal = self._create_journal()
             if not self._shared:
                 self.path.chmod(0o700)
+            if not self._shared and not self._bare:
                 self.write_text(".gitignore", "*\n")
             if self._fsync:
                 sync_names(self.path, self.path.parent)

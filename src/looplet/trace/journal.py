@@ -53,6 +53,7 @@ class JournalWriter:
 
     fsync     also wait for the disk, so that the trace survives a power failure and not only `kill -9`
     shared    the trace is to be committed: normal permissions, no `.gitignore`
+    bare      write nothing but the journal: a third less work, and `looplet show` prints it as well
     strict    a failure to write stops the run; otherwise the trace is marked incomplete and the run goes on
     checkpoints   keep what a run is resumed from
     owner     the class that errors speak of
@@ -66,6 +67,7 @@ class JournalWriter:
         redaction: Redaction | None = None,
         fsync: bool = False,
         shared: bool = False,
+        bare: bool = False,
         strict: bool = False,
         checkpoints: bool = False,
         owner: str = "JournalWriter",
@@ -79,7 +81,8 @@ class JournalWriter:
         self._checkpoints = checkpoints
         self._packer = Packer(redaction, checkpoints=checkpoints)
         self._past: Trace | None = None
-        self._fsync, self._shared, self._strict, self._clock = fsync, shared, strict, clock
+        self._fsync, self._shared, self._bare = fsync, shared, bare
+        self._strict, self._clock = strict, clock
         self._owner, self._once, self._used = owner, once, False
         self._refused: list[str] = []  # what is still to come from a run that was refused
         self._times = Times(clock)
@@ -121,7 +124,7 @@ class JournalWriter:
         if self._directory is None:
             return
         try:
-            if not self.complete:
+            if not self.complete and not self._bare:
                 self._directory.write_text(TEXT, self._as_text(self._directory))
         except (OSError, TraceError):
             pass  # the journal is the trace; `looplet show` makes its readable form again
@@ -191,7 +194,7 @@ class JournalWriter:
         return record
 
     def _opened(self, *, resume: bool = False) -> TraceDirectory:
-        return TraceDirectory(self.path, shared=self._shared, resume=resume, fsync=self._fsync)
+        return TraceDirectory(self.path, shared=self._shared, bare=self._bare, resume=resume, fsync=self._fsync)
 
     def _append(self, record: dict[str, Any]) -> None:
         directory = self._directory
@@ -213,13 +216,14 @@ class JournalWriter:
         if directory is None:
             return
         try:
-            text = self._as_text(directory)
+            text = None if self._bare else self._as_text(directory)
         except (OSError, TraceError) as error:  # somebody removed or changed it while it was written
             self._fail(error)
             return
         self.complete = True
         try:
-            directory.write_text(TEXT, text)
+            if text is not None:
+                directory.write_text(TEXT, text)
         except OSError as error:
             self._say(f"{TEXT} of the trace {str(self.path)!r} is missing: {error}; `looplet show` prints it")
         try:

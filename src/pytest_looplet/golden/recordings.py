@@ -54,6 +54,8 @@ def replace_recording(target: Path, trace: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     # copyfile, not copy2: traces are private to their owner, recordings are committed with normal modes
     shutil.copytree(trace, partial, copy_function=shutil.copyfile, ignore=_not_recorded)
+    for copied in traces_in(partial):
+        _write_text(copied)
     partial.chmod(0o755)
     for folder in filter(Path.is_dir, partial.rglob("*")):  # run_1, run_2, ..., and blobs
         folder.chmod(0o755)
@@ -61,6 +63,16 @@ def replace_recording(target: Path, trace: Path) -> None:
         target.rename(previous)
     partial.rename(target)
     shutil.rmtree(previous, ignore_errors=True)
+
+
+def _write_text(trace: Path) -> None:
+    """The readable form, which runs do without: a recording is read in diffs."""
+    from looplet.trace.directory import TEXT  # loads looplet, which whoever recorded did
+    from looplet.trace.read import read_journal
+    from looplet.trace.render import render_trace
+
+    text = render_trace(read_journal(trace))
+    (trace / TEXT).write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _not_recorded(_folder: str, names: list[str]) -> list[str]:

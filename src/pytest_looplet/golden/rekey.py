@@ -6,9 +6,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from looplet.trace.directory import JOURNAL, TEXT, whole_lines
-from looplet.trace.read import read_journal
-from looplet.trace.render import render_trace
+from looplet.trace.directory import JOURNAL, whole_lines
 from pytest_looplet.golden.recordings import traces_in
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ def rekeyed(old: Path, new: Path, target: Path) -> Path:
         records = _merged(_records(recorded), _records(trace))
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         (trace / JOURNAL).write_bytes(lines.encode("utf-8", "backslashreplace"))
-        text = render_trace(read_journal(trace))
-        (trace / TEXT).write_bytes(text.encode("utf-8", "backslashreplace"))
     return target
 
 

@@ -177,7 +177,10 @@ def _moved(result: RunResult, target: Path, *, is_whole: bool) -> RunResult:
 
 def _hooks(folder: Path, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
     path = folder / f"run_{number}"
-    return (in_flight.watch(), QueuedWorkdirSink(path, workdir) if workdir else QueuedSink(path, redact=True))
+    return (
+        in_flight.watch(),
+        QueuedWorkdirSink(path, workdir) if workdir else QueuedSink(path, redact=True, bare=True),
+    )
 
 
 def _llm(job: Job, outcome: Outcome) -> Any:

@@ -40,7 +40,7 @@ class WorkdirSink(ProvenanceSink):
     """The provenance of a run with a work directory. What goes to the model loses its secrets and keeps its paths."""
 
     def __init__(self, path: Path, workdir: Path) -> None:
-        super().__init__(path, redact=WorkdirRedactor(workdir))
+        super().__init__(path, redact=WorkdirRedactor(workdir), bare=True)
         self._secrets = Redaction(Redactor())
 
     def filter_prompt(self, prompt: Prompt) -> Prompt:

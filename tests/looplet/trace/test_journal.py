@@ -196,3 +196,11 @@ def test_a_journal_that_writes_a_run_refuses_another_and_goes_on_with_its_own(tm
         hook.write(event)
     hook.close()
     assert read_journal(tmp_path / "c").events == tuple(written(cheese_run()))
+
+
+def test_a_bare_trace_is_its_journal_alone(tmp_path: Path) -> None:
+    bare = write_trace(tmp_path / "bare", cheese_run(), bare=True)
+    assert [path.name for path in bare.iterdir()] == ["journal.jsonl"]
+    assert load_trace(bare).output == load_trace(write_trace(tmp_path / "whole", cheese_run())).output
+    closed = write_trace(tmp_path / "closed", cheese_run()[:-1], bare=True)
+    assert [path.name for path in closed.iterdir()] == ["journal.jsonl"]
