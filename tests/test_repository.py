@@ -56,7 +56,7 @@ def test_each_of_the_two_commands_is_one_line() -> None:
     evals, tests = INSTALLING[:2]
     assert evals.text.count("\n") == tests.text.count("\n") == 1
     assert evals.text.endswith("&& pytest evals\n")
-    assert (tests.markers["install"], tests.text.split("&& ")[-1]) == ("tests", "pytest\n")
+    assert (tests.markers["install"], tests.text.split("&& ")[-1]) == ("tests", "pytest -n auto\n")
 
 
 def test_the_local_model_is_installed_the_same_way_everywhere() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.drive import run_sync
-from tests.support.plugin_files import summary_of, write_suite
+from tests.support.plugin_files import write_suite
 
 from looplet import EvalHook, LoopConfig, MockLLMBackend, RunResult, ToolCall, tool
 from looplet.evals import EvalCase
@@ -239,8 +239,10 @@ EVALS = """
 
 def test_the_verdicts_are_those_of_pytest(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EVALS)
-    result = pytester.runpytest("--looplet-backend=mock")
-    through_pytest = dict(filter(None, map(_row, summary_of(result))))
+    pytester.runpytest("--looplet-backend=mock", "--looplet-report=report.json")
+    items = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))["items"]
+    words = {"pass": "passed", "fail": "failed", "error": "error", "skip": "skipped"}
+    through_pytest = {item["eval"].rpartition("::")[2]: words[item["outcome"]] for item in items}
     pytester.syspathinsert()
     module = _import(pytester, "evals/eval_shop.py")
     evals = [getattr(module, name) for name in vars(module) if name.startswith("eval_")]
@@ -248,12 +250,6 @@ def test_the_verdicts_are_those_of_pytest(pytester: pytest.Pytester) -> None:
     run_sync(module.script(17), task=module.CASES[0]["task"], tools=_tools_of(module), hooks=[hook], max_steps=2)
     assert {found.name: found.outcome for found in hook.results} == through_pytest
     assert Counter(through_pytest.values()) == {"passed": 6, "failed": 5, "error": 3, "skipped": 1}
-
-
-def _row(line: str) -> tuple[str, str] | None:
-    """`evals/eval_shop.py::eval_x  1.000  1  0  0  0` as ("eval_x", "passed"): the column that holds the 1."""
-    found = re.match(r"evals/eval_shop.py::(\w+) +\S+ +(\d+) +(\d+) +(\d+) +(\d+)$", line)
-    return found and (found[1], ("passed", "failed", "error", "skipped")[found.groups()[1:].index("1")])
 
 
 def test_an_eval_that_cannot_judge_rejects_too() -> None:
