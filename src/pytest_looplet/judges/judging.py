@@ -20,6 +20,7 @@ from pytest_looplet.judges.eval_calls import Calls
 from pytest_looplet.judges.taps import JournalTap, tapped
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.costs import check_prices, is_spent, note_spent, price_table, provider_of
+from pytest_looplet.phase1.pool import cost_reached
 from pytest_looplet.worker import uses_judge
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ class _Price:
         self._backend, self._config = backend, config
 
     def sent(self, prompt: Prompt) -> Prompt:
-        if is_spent(self._config):
-            raise LoopletError(f"not asked: --looplet-max-cost {self._config.stash[OPTIONS].max_cost:.2f} was reached")
+        limit = self._config.stash[OPTIONS].max_cost
+        if limit is not None and is_spent(self._config):
+            raise LoopletError(f"not asked: {cost_reached(limit)}")
         return prompt
 
     def took(self, prompt: Prompt, reply: Reply, duration_ms: float) -> Reply:  # noqa: ARG002  # the form of a tap

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.tally import Tally
 
 
+def cost_reached(limit: float) -> str:
+    """Said of a run and of a judge alike."""
+    amount = f"{limit:.2f}" if round(limit, 2) == limit else f"{limit:g}"
+    return f"--looplet-max-cost {amount} was reached"
+
+
 class Limits(NamedTuple):
     """What ends phase 1 early. `max_errors` is pytest's --maxfail, 0 for none."""
 
@@ -40,8 +46,7 @@ class Limits(NamedTuple):
             option = "-x" if self.max_errors == 1 else f"--maxfail={self.max_errors}"
             return f"not run: {option}, after the error of {names}"
         if self.max_cost is not None and tally.spent >= self.max_cost:
-            limit = f"{self.max_cost:.2f}" if round(self.max_cost, 2) == self.max_cost else f"{self.max_cost:g}"
-            return f"not run: --looplet-max-cost {limit} was reached"
+            return f"not run: {cost_reached(self.max_cost)}"
         return None
 
     def is_hurried(self, tally: Tally) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise, permutations, product
 from typing import Any
 
@@ -198,6 +199,20 @@ def test_a_run_matches_itself_in_every_mode(calls: list[Any]) -> None:
     run = run_of(*calls)
     for order, which, args in product(ORDERS, CALLS, ARGS):
         assert tools_match(run, calls, order=order, calls=which, args=args).score == 1
+
+
+def test_names_to_ignore_are_a_list() -> None:
+    with pytest.raises(
+        TypeError, match=re.escape("tools_match(ignore='done'): give a list of names, such as ['done']")
+    ):
+        tools_match(run_of("do"), [], ignore="done")
+
+
+@pytest.mark.parametrize(("expected", "known"), [(["b", "a"], "'a', 'b'"), ([], "no tool")])
+def test_a_rule_for_a_tool_that_is_not_expected_is_a_mistake(expected: list[str], known: str) -> None:
+    said = f"tools_match(args={{'zz': ...}}): 'zz' is not expected, only {known}"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        tools_match(run_of("a"), expected, args={"zz": "exact"})
 
 
 @patient

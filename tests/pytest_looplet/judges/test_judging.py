@@ -319,12 +319,13 @@ def test_the_entry_names_the_judge_and_what_it_took(suite: pytest.Pytester) -> N
         assert f"entry {json.dumps({'model': 'grader-1', 'usage': usage})}" in result.stdout.str()
 
 
-def test_a_judge_stops_at_the_cost_limit(suite: pytest.Pytester) -> None:
+@pytest.mark.parametrize("limit", ["0.05", "0.001"])
+def test_a_judge_stops_at_the_cost_limit_and_says_how_much_it_is(suite: pytest.Pytester, limit: str) -> None:
     write_suite(suite, JUDGED, conftest=GRADER, ini="looplet_prices =\n    live* 0 0\n    grader-1 1000 1000\n")
-    result = suite.runpytest(*LIVE, "--looplet-max-cost=0.05")
+    result = suite.runpytest(*LIVE, f"--looplet-max-cost={limit}")
     result.assert_outcomes(passed=1, errors=1)
     assert judge_calls(suite) == 1
-    assert "not asked: --looplet-max-cost 0.05 was reached" in result.stdout.str()
+    assert f"not asked: --looplet-max-cost {limit} was reached" in result.stdout.str()
 
 
 def test_a_judge_without_a_known_price_is_refused_under_a_cost_limit(suite: pytest.Pytester) -> None:
