@@ -9,7 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from looplet._record import Record
-from looplet.evals.figures import item_value
+from looplet.evals.figures import OUTCOMES, item_value
 from looplet.evals.report import REPORT_VERSION
 from looplet.evals.stats import Interval, difference_interval, drop_p, holm
 
@@ -131,6 +131,8 @@ def _problem(report: Any, suite: str | None) -> str | None:
 def _is_item(item: Any, runs: list[Any]) -> bool:
     """Whether it has what is read of it here."""
     if not isinstance(item, dict) or not all(isinstance(item.get(name), kind) for name, kind in _READ.items()):
+        return False
+    if item["outcome"] not in OUTCOMES or not (item.get("score") is None or 0 <= item["score"] <= 1):  # NaN is neither
         return False
     judge, run = item.get("judge"), item.get("run")
     judged = judge is None or isinstance(judge.get("model"), str)

@@ -178,7 +178,7 @@ def _backends(runs: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def to_json(report: dict[str, Any]) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_whole(text: str, path: Path) -> None:

@@ -285,6 +285,18 @@ def test_a_baseline_that_is_none_is_said_in_one_line(tmp_path: Path, text: str, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("score", float("nan")), ("score", 1.5), ("score", -0.1), ("score", float("inf")), ("outcome", "great")],
+)
+def test_a_baseline_with_a_score_or_outcome_that_cannot_be_is_damaged(tmp_path: Path, field: str, value: Any) -> None:
+    report = report_of(items_of(even(2, 0.5)))
+    report["items"][1][field] = value
+    (tmp_path / "x.json").write_text(json.dumps(report), encoding="utf-8")
+    with pytest.raises(ValueError, match="is damaged: its items are not those of a report"):
+        load_baseline(tmp_path / "x.json")
+
+
 @patient
 @given(st.data())
 def test_a_damaged_report_is_refused_or_can_be_compared(data: st.DataObject) -> None:

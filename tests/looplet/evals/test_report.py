@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from looplet.evals.report import SCHEMA, build_report, to_json, write_whole
 
 if TYPE_CHECKING:
@@ -91,3 +93,8 @@ def _violations(value: Any, schema: dict[str, Any], where: str = "") -> list[str
     for number, item in enumerate(value if "items" in schema else ()):
         found += _violations(item, schema["items"], f"{where}/{number}")
     return found
+
+
+def test_a_report_holds_no_number_that_json_has_not() -> None:
+    with pytest.raises(ValueError, match="Out of range float values"):
+        to_json({"score": float("nan")})
