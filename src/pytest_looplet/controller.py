@@ -51,6 +51,7 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         if not self._config.option.collectonly:
+            reports.check_apart(self._options.baseline, self._options.reports)
             reports.check_writable(self._options.reports)
             self._read_baseline()
         if not self._has_workers():

@@ -258,6 +258,31 @@ def test_a_gate_that_is_met_again_is_no_longer_a_last_failure(
     assert "run-last-failure: no previously failed tests" in session(pytester, "--lf").stdout.str()
 
 
+def test_a_failed_case_named_like_a_verdict_stays_a_last_failure(pytester: pytest.Pytester) -> None:
+    write(pytester, None, 'assert "baseline-23" not in case.id')
+    path = pytester.path / "evals/eval_shop.py"
+    path.write_text(path.read_text().replace('"refund-{order}"', '"baseline-{order}"'))
+    session(pytester).assert_outcomes(passed=11, failed=1)
+    session(pytester, "--lf").assert_outcomes(failed=1)
+
+
+@WORKERS
+@pytest.mark.parametrize("report", ["before.json", "evals/../before.json"])
+def test_a_baseline_is_not_replaced_by_the_report_compared_with_it(
+    pytester: pytest.Pytester, workers: tuple[str, ...], report: str
+) -> None:
+    write(pytester, None)
+    session(pytester, "--looplet-report=before.json")
+    before = (pytester.path / "before.json").read_bytes()
+    executions(pytester)
+    result = session(pytester, "--looplet-baseline=before.json", f"--looplet-report={report}", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--looplet-report would replace the baseline" in result.stderr.str()
+    assert "write the report elsewhere" in result.stderr.str()
+    assert (pytester.path / "before.json").read_bytes() == before
+    assert executions(pytester) == []
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -286,9 +311,10 @@ def test_the_baseline_of_another_suite_is_refused(pytester: pytest.Pytester, wor
     write(pytester, None)
     session(pytester, "-k", "refund-20")
     path = pytester.path / "report.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"suite": "other"}))
+    other = json.loads(path.read_text()) | {"suite": "other"}
+    (pytester.path / "before.json").write_text(json.dumps(other))
     executions(pytester)
-    result = session(pytester, "--looplet-baseline=report.json", *workers)
+    result = session(pytester, "--looplet-baseline=before.json", *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "is of suite 'other'" in result.stderr.str()
     assert executions(pytester) == []

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def check_apart(baseline: Path | None, paths: Iterable[Path]) -> None:
+    """Refuse to write a report over the one it is compared with: the next session would compare with nothing."""
+    for path in paths:
+        if baseline is not None and path.resolve() == baseline.resolve():
+            raise pytest.UsageError(
+                f"--looplet-report would replace the baseline {str(baseline)!r}; "
+                "write the report elsewhere, and move it there once you accept it; nothing was run"
+            )
+
+
 def check_writable(paths: Iterable[Path]) -> None:
     """Refuse a report that could not be written, before anything runs. Missing directories are made."""
     for path in paths:

@@ -4,10 +4,11 @@ own, so that exit status, counts and JUnit agree on it.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_looplet.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +29,12 @@ def failed_verdicts(report: dict[str, Any], options: Options) -> Iterator[pytest
 
 def forget_earlier(report: dict[str, Any], config: pytest.Config) -> None:
     """Take the verdicts this session gives anew out of what `--lf` knows: one that passes is not reported."""
-    known = getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", {})
-    evals = {row["eval"] for row in report["evals"]}
+    known, options = getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", {}), config.stash[OPTIONS]
+    verdicts = {_verdict_id(row, what, options) for row in report["evals"] for what in ("gate", "baseline")}
     files = {run["file"] for run in report["runs"]}
     for nodeid in list(known):  # a text, or an object with one, by version of pytest
-        name, _, what = str(nodeid).partition("[")
-        file, _, last = name.partition("::")
-        is_verdict = name in evals and re.fullmatch(r"(gate|baseline)(-.*)?\]", what)
-        if is_verdict or (last == "recording" and file in files):
+        file, _, last = str(nodeid).partition("[")[0].partition("::")
+        if str(nodeid) in verdicts or (last == "recording" and file in files):
             del known[nodeid]
 
 
@@ -84,15 +83,21 @@ def failing_verdicts(options: Options) -> tuple[str, ...]:
 
 
 def _failed(row: dict[str, Any], what: str, options: Options, lines: list[str]) -> pytest.TestReport:
-    name = f"{what}-{row['backend']}" if len(options.backends) > 1 and row["backend"] else what
+    nodeid = _verdict_id(row, what, options)
+    file, _, name = nodeid.partition("::")
     return pytest.TestReport(
-        nodeid=f"{row['eval']}[{name}]",
-        location=(row["eval"].partition("::")[0], None, f"{row['eval'].partition('::')[2].replace('::', '.')}[{name}]"),
+        nodeid=nodeid,
+        location=(file, None, name.replace("::", ".", name.partition("[")[0].count("::"))),
         keywords={},
         outcome="failed",
         longrepr="\n".join(lines),
         when="call",
     )
+
+
+def _verdict_id(row: dict[str, Any], what: str, options: Options) -> str:
+    name = f"{what}-{row['backend']}" if len(options.backends) > 1 and row["backend"] else what
+    return f"{row['eval']}[{name}]"
 
 
 def _cases_below(row: dict[str, Any], report: dict[str, Any]) -> Iterator[str]:
