@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_looplet import backends, cells
+from pytest_looplet.options import OPTIONS
 
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Iterable
+
+_TRIAL = re.compile(r"-t[0-9]+\Z")
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -56,10 +60,14 @@ def unused(config: pytest.Config) -> list[str]:
     known = config.stash.get(cells.CELLS, {})
     if not known or any("::" in str(argument) for argument in config.args):
         return []
-    from pytest_looplet.golden.recordings import unused_recordings
+    from pytest_looplet.golden.recordings import recording_dir, unused_recordings
 
     calls = config.stash.get(cells.CALLS, set())
-    return _relative(unused_recordings(known.values(), calls), config.rootpath)
+    found = unused_recordings(known.values(), calls)
+    if config.stash[OPTIONS].trials is not None:  # how many there are otherwise is not known
+        used = calls | {recording_dir(cell) for cell in known.values()}
+        found = [path for path in found if path.with_name(_TRIAL.sub("", path.name)) not in used]
+    return _relative(found, config.rootpath)
 
 
 def hide_in_warning(config: pytest.Config, message: warnings.WarningMessage) -> None:

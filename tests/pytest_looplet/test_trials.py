@@ -210,3 +210,14 @@ def _counts(pytester: pytest.Pytester) -> tuple[int, int]:
 
     suite = ElementTree.parse(pytester.path / "junit.xml").getroot()[0]
     return int(suite.attrib["failures"]), int(suite.attrib["errors"])
+
+
+def test_recordings_of_trials_the_option_left_out_are_in_use(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, TRIALS, conftest=LIVE)
+    pytester.runpytest("--looplet-backend=live", "--looplet-record").assert_outcomes(passed=12)
+    recorded = pytester.path / "evals/__recordings__/eval_shop/agent"
+    (recorded / "refund-19").rename(recorded / "refund-99")
+    (recorded / "refund-19-t2").rename(recorded / "refund-99-t2")
+    result = pytester.runpytest("--looplet-trials=1", "-k", "refund-17")
+    unused = [line for line in result.outlines if "unused recording" in line]
+    assert [line.rpartition("/")[2] for line in unused] == ["refund-99", "refund-99-t2"]
