@@ -77,25 +77,55 @@ class ToolResult(Record):
         return cls(**known)
 
 
+_INFINITE = float("inf")
+
+
+def _amount(cost: Any) -> Any:
+    """`cost` as a float, None for a number that is no amount. What is no number is left to those who check types."""
+    if isinstance(cost, (str, bytes, bool)):
+        return cost
+    try:
+        number = float(cost)
+    except (TypeError, ValueError):
+        return cost
+    except OverflowError:
+        return None
+    return number if 0 <= number < _INFINITE else None
+
+
+def _is_unpriced(usage: Usage) -> bool:
+    """Tokens were spent, and nobody knows what they cost."""
+    return usage.cost is None and any((usage.input_tokens, usage.output_tokens, usage.cached_tokens))
+
+
 class Usage(Record):
-    """Tokens spent. `cost` is in the price table's currency, None (never 0) while no price is known."""
+    """Tokens spent. `cost` is in the price table's currency, None (never 0) while no price is known.
+
+    A cost of another number type (Decimal) becomes a float; one that is no amount (NaN, below 0) is unknown.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     cost: float | None = None
 
+    def __post_init__(self) -> None:
+        cost: Any = self.cost
+        if cost is not None and not (type(cost) is float and 0 <= cost < _INFINITE):
+            object.__setattr__(self, "cost", _amount(cost))
+
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
+        """The sum of both. Its cost is unknown if one's is that spent tokens: a partial sum reads like the whole."""
         costs = [cost for cost in (self.cost, other.cost) if cost is not None]
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
-            sum(costs) if costs else None,
+            sum(costs) if costs and not (_is_unpriced(self) or _is_unpriced(other)) else None,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -46,3 +50,24 @@ def test_a_step_survives_its_dict() -> None:
 def test_unknown_cost_is_unknown_and_never_zero() -> None:
     assert (Usage(1, 2) + Usage(3, 4)).cost is None
     assert (Usage(cost=0.5) + Usage()).cost == 0.5
+    assert (Usage() + Usage(1, 2, cost=0.5)).cost == 0.5
+    assert (Usage(1, 2) + Usage(3, 4, cost=0.5)).cost is None, "a partial sum reads like the whole"
+    assert (Usage(3, 4, cost=0.5) + Usage(0, 0, 7)).cost is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (Decimal("0.5"), 0.5),
+        (Fraction(1, 4), 0.25),
+        (2, 2.0),
+        (math.nan, None),
+        (math.inf, None),
+        (-0.1, None),
+        (10**400, None),
+    ],
+)
+def test_a_cost_is_an_amount_or_unknown(given: Any, kept: float | None) -> None:
+    cost = Usage(1, 1, cost=given).cost
+    assert cost == kept
+    assert cost is None or type(cost) is float

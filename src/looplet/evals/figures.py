@@ -64,8 +64,8 @@ def total_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     total: dict[str, Any] = {
         field: sum(usage[field] for usage in usages) for field in ("input_tokens", "output_tokens", "cached_tokens")
     }
-    costs = [usage["cost"] for usage in usages]
-    # one unknown price makes the sum unknown: a partial sum reads like the whole
+    # one unknown price makes the sum unknown: a partial sum reads like the whole. What spent nothing has no price
+    costs = [usage["cost"] for usage in usages if usage["cost"] is not None or any(usage[field] for field in total)]
     return total | {"cost": None if not costs or None in costs else math.fsum(costs)}
 
 
