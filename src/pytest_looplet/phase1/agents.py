@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from looplet._pretty import shorten
+from looplet.types import Step, Usage
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from looplet.result import RunResult
     from pytest_looplet.phase1.perform import Job
 
 
@@ -40,6 +45,50 @@ def call(job: Job, llm: Any) -> Any:
         for _ in value:
             pass
     return value
+
+
+def check_result(result: RunResult, agent_name: str) -> None:
+    """Refuse a RunResult of an agent's own that nothing could be made of: what stands in it was checked by nobody."""
+    usage = result.usage
+    for name, is_right, needed in (
+        ("stop_reason", isinstance(result.stop_reason, str), "a str, such as 'done'"),
+        ("steps", _is_all(result.steps, Step), "Steps"),
+        ("errors", _is_all(result.errors, str), "texts"),
+        ("duration", _is_number(result.duration), "seconds"),
+        ("artifacts", isinstance(result.artifacts, dict), "a dict"),
+        ("usage", _is_usage(usage), "a Usage of numbers"),
+    ):
+        if not is_right:
+            raise RunError(
+                f"agent {agent_name} returned a RunResult whose {name} is {_shown(getattr(result, name))}; "
+                f"it must be {needed}"
+            )
+
+
+def _is_usage(value: object) -> bool:
+    if not isinstance(value, Usage):
+        return False
+    counts = (value.input_tokens, value.output_tokens, value.cached_tokens)
+    return all(map(_is_count, counts)) and (value.cost is None or isinstance(value.cost, float))
+
+
+def _is_all(values: object, kind: type) -> bool:
+    return isinstance(values, (tuple, list)) and all(isinstance(value, kind) for value in values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _shown(value: object) -> str:
+    try:
+        return shorten(repr(value), 100)
+    except Exception:  # noqa: BLE001  # a stranger's __repr__ may raise anything
+        return f"a {type(value).__name__}"
 
 
 async def _followed(value: Any) -> Any:

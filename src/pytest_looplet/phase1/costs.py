@@ -51,11 +51,17 @@ def provider_of(backend: Backend) -> str | None:
     return backend.name if sold_at and (backend.base_url or sold_at).startswith(sold_at) else None
 
 
+def amount(cost: object) -> float | None:
+    """What a backend said something cost, None where it said no number: see Usage, which makes floats of all others."""
+    return cost if isinstance(cost, float) else None
+
+
 def note_spent(config: pytest.Config, cost: float | None) -> None:
     """Count what a judge or another model call of an eval cost towards --looplet-max-cost."""
     store = config.stash.get(STORE, None)
-    if store is not None and cost is not None:
-        store.tally.spend(cost)
+    spent = amount(cost)
+    if store is not None and spent is not None:
+        store.tally.spend(spent)
 
 
 def is_spent(config: pytest.Config) -> bool:
@@ -70,13 +76,14 @@ def is_spent(config: pytest.Config) -> bool:
 def spent_by(loops: Iterable[Watch], backend: Backend, table: PriceTable) -> float | None:
     """What the replies of one run cost so far, also of one that never came back. None where nothing is known."""
     provider = provider_of(backend)
-    costs = [
-        usage.cost if usage.cost is not None else table.cost(loop.model or backend.model, usage, provider=provider)
-        for loop in loops
-        for usage in loop.replies
-    ]
+    costs = [_cost(usage, loop.model or backend.model, table, provider) for loop in loops for usage in loop.replies]
     known = [cost for cost in costs if cost is not None]
     return sum(known) if known else None
+
+
+def _cost(usage: Usage, model: str, table: PriceTable, provider: str | None) -> float | None:
+    said = amount(usage.cost)
+    return said if said is not None else table.cost(model, usage, provider=provider)
 
 
 def with_costs(result: RunResult, models: Sequence[str], table: PriceTable, provider: str | None) -> RunResult:
@@ -90,6 +97,4 @@ def with_costs(result: RunResult, models: Sequence[str], table: PriceTable, prov
 
 def _priced(result: RunResult, model: str, table: PriceTable, provider: str | None) -> RunResult:
     usage = result.usage
-    if usage.cost is not None:
-        return result
-    return result.replace(usage=usage.replace(cost=table.cost(model, usage, provider=provider)))
+    return result.replace(usage=usage.replace(cost=_cost(usage, model, table, provider)))

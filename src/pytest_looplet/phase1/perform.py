@@ -16,6 +16,7 @@ from looplet.evals.prices import PriceTable
 from looplet.evals.script import scripted
 from looplet.evals.transcript import is_messages, result_from_messages
 from looplet.result import RunResult
+from looplet.trace.read import read_journal
 from looplet.trace.redact import Redaction, Redactor
 from looplet.trace.replay import ReplayBackend
 from pytest_looplet.declare import wanted_arguments
@@ -88,8 +89,8 @@ def perform(job: Job, in_flight: InFlight) -> Outcome:
             _execute(job, in_flight, outcome)
         except RunError as error:
             outcome.error = str(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # boundary: the user's agent
-            outcome.error = _describe(error)
+        except BaseException as error:  # noqa: BLE001  # boundary: the user's agent, in a thread of its own
+            outcome.error = describe(error)
     if outcome.result is not None:
         models = [loop.model for loop in in_flight.loops if loop.model] or [outcome.model]
         outcome.result = with_costs(outcome.result, models, job.prices, provider_of(job.backend))
@@ -233,6 +234,7 @@ def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
     if isinstance(value, RunResult) and known is not None:
         own = value.replace(trace_dir=known.trace_dir, all=known.all)
         if own != known:
+            agents.check_result(own, job.cell.agent_name)
             _write(own, job.partial / stored.OWN_RESULT, job)
         return own
     if known is not None:
@@ -243,6 +245,7 @@ def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
             "return the run, a RunResult or OpenAI-style messages, or iterate a run inside"
         )
     made = value if isinstance(value, RunResult) else result_from_messages(value, job.cell.case.task)
+    agents.check_result(made, job.cell.agent_name)
     folder = job.partial / "run_1"
     _write(made, folder, job)
     return made.replace(trace_dir=str(folder), all=())
@@ -263,12 +266,16 @@ def _check_provider(result: RunResult, outcome: Outcome) -> None:
 def _record(job: Job, ran_loops: bool) -> None:
     if not ran_loops:
         raise RunError(f"agent {job.cell.agent_name} ran no looplet loop, so there is nothing to record")
+    for trace in traces_in(job.trace):
+        why = read_journal(trace).incomplete
+        if why is not None:
+            raise RunError(f"case {job.cell.name!r} was not recorded: its trace is incomplete ({why}); record it again")
     recording = recording_dir(job.cell)
     replace_recording(recording, job.trace)
     pending.discard(job.root, pending.RECORDING, recording)  # what waited there was compared with the old one
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The error in its first line, then where it came from, without our own frames."""
     own = {Path(__file__).parents[1], Path(collect.__code__.co_filename).parent}
     raised = error.__cause__ if isinstance(error, CollectorError) and error.__cause__ else error
@@ -278,6 +285,12 @@ def _describe(error: BaseException) -> str:
         if not any(Path(frame.filename).is_relative_to(folder) for folder in own)
     ]
     place = "".join(traceback.format_list(frames))
-    first = f"{type(error).__name__}: {error}"
-    notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-    return f"{first}{notes}\n{place}".rstrip()
+    return f"{_said(error)}\n{place}".rstrip()
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return "\n".join([f"{name}: {error}", *map(str, getattr(error, "__notes__", ()))])
+    except BaseException as failure:  # noqa: BLE001  # a stranger's __str__ may raise anything
+        return f"{name} (its text cannot be had: str() of it raised {type(failure).__name__})"

@@ -6,14 +6,15 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_looplet.phase1.costs import spent_by
 from pytest_looplet.phase1.hang import stacks_of
 from pytest_looplet.phase1.in_flight import InFlight
 from pytest_looplet.phase1.interrupt import Leash
-from pytest_looplet.phase1.perform import perform
+from pytest_looplet.phase1.perform import describe, perform
 from pytest_looplet.phase1.progress import TICK_S
 from pytest_looplet.phase1.store import ATTEMPTS, POLL_S, Outcome
 from pytest_looplet.phase1.stored import keep, shown
@@ -128,7 +129,7 @@ class Pool:
                 self._begin(job, claim)
             else:
                 self._tally.leave_out(job.name, why, hurry=self._limits.is_hurried(self._tally))
-                self._publish(job, claim, Outcome(error=why, backend=job.cell.backend, model=job.backend.model))
+                self._publish(job, claim, _kept(job, _of(job, why)))
         elif not self._store.published(job.cell.key):
             self._others.append(job)
 
@@ -145,7 +146,11 @@ class Pool:
 
         def work() -> None:
             in_flight.thread = threading.get_ident()
-            self._finished.put((number, perform(job, in_flight)))
+            try:
+                outcome = perform(job, in_flight)
+            except BaseException as error:  # noqa: BLE001  # nobody would ever hear of this run, and wait for it
+                outcome = _of(job, f"the run of case {job.cell.case.id!r} failed: {describe(error)}")
+            self._finished.put((number, outcome))
 
         threading.Thread(target=work, name=f"looplet-{job.name}", daemon=True).start()
 
@@ -187,7 +192,7 @@ class Pool:
                 job, said = running.job, f"{why.replace('not run', 'left behind')}; {running.in_flight.text}"
                 del self._running[number]
                 self._tally.leave_out(job.name, why, hurry=True)
-                self._publish(job, running.claim, _of(job, said, _partial(job)))
+                self._publish(job, running.claim, _kept(job, _of(job, said, _partial(job))))
 
     def _finish(self, number: int, outcome: Outcome) -> None:
         running = self._running.pop(number, None)
@@ -195,15 +200,27 @@ class Pool:
             return  # it came back after its deadline
         job, loops = running.job, running.in_flight.loops
         cost = spent_by(loops, job.backend, job.prices) if job.backend.live else None
+        outcome = _kept(job, outcome)
         self._tally.end(job.name, error=outcome.error is not None, cost=cost)
         self._publish(job, running.claim, outcome)
         self._told(job, outcome)
 
     def _publish(self, job: Job, claim: Claim, outcome: Outcome) -> None:
-        folder = job.partial if outcome.result is None and job.partial.is_dir() else job.trace
-        keep(outcome, folder, job.labels)
         self._store.publish(job.cell.key, outcome)
         claim.release()
+
+
+def _kept(job: Job, outcome: Outcome) -> Outcome:
+    """What became of the run, once that is written down: one that cannot be kept is an error of its own."""
+    folder = job.partial if outcome.result is None and job.partial.is_dir() else job.trace
+    try:
+        keep(outcome, folder, job.labels)
+    except Exception as error:  # noqa: BLE001  # a full disk, or a value of the agent's own that has no JSON form
+        said = f"the run of case {job.cell.case.id!r} could not be kept"
+        outcome = replace(outcome, result=None, error=f"{said}: {describe(error)}")
+        with suppress(Exception):
+            keep(outcome, folder, job.labels)
+    return outcome
 
 
 def _timed_out(running: _Running, seconds: float) -> Outcome:

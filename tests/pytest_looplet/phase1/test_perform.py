@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from tests.support.plugin_files import EVALS, SHOP, write_suite
+from tests.support.plugin_files import EVALS, LIVE, SHOP, write_suite
 
 
 def test_an_agent_gets_what_it_names_and_can_reach_no_expectation(pytester: pytest.Pytester) -> None:
@@ -188,3 +190,116 @@ def test_running_out_of_steps_is_the_models_doing_and_is_evaluated(pytester: pyt
     """
     write_suite(pytester, evals)
     pytester.runpytest().assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "n2"])
+def test_whatever_an_agent_or_a_collector_raises_is_the_error_of_its_run(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    evals = """
+    import asyncio, pytest
+    from looplet import RunResult
+    from looplet.evals import collector
+
+    class Own(BaseException): pass
+    class Mute(Exception):
+        def __str__(self): raise RuntimeError("no text")
+    ERRORS = {
+        "skip": pytest.skip.Exception("agent skips"), "cancelled": asyncio.CancelledError("gone"),
+        "interrupt": KeyboardInterrupt("agent"), "exit": GeneratorExit("over"), "own": Own("mine"), "mute": Mute(),
+        "fine": None, "looked-at": None,
+    }
+
+    def agent(task):
+        if ERRORS[task] is not None:
+            raise ERRORS[task]
+        return RunResult("done", task=task, output=task)
+
+    @collector
+    def look(task):
+        if task == "looked-at":
+            raise KeyboardInterrupt("collector")
+
+    @pytest.mark.looplet(agent=agent, cases=[{"id": name, "task": name, "script": []} for name in ERRORS])
+    def eval_one(run): return 1.0
+    """
+    write_suite(pytester, evals)
+    result = pytester.runpytest_subprocess(*workers, timeout=60)
+    result.assert_outcomes(passed=1, errors=7)
+    told = result.stdout.str()
+    for said in ("Skipped: agent skips", "CancelledError: gone", "KeyboardInterrupt: agent", "GeneratorExit: over"):
+        assert said in told
+    for said in ("Own: mine", "Mute (its text cannot be had: str() of it raised", "KeyboardInterrupt: collector"):
+        assert said in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("5", "whose stop_reason is 5; it must be a str, such as 'done'"),
+        ("'done', steps=(1,)", "whose steps is (1,); it must be Steps"),
+        ("'done', errors=(ValueError('x'),)", "whose errors is (ValueError('x'),); it must be texts"),
+        ("'done', duration=float('nan')", "whose duration is nan; it must be seconds"),
+        ("'done', artifacts=[]", "whose artifacts is []; it must be a dict"),
+        ("'done', usage=Usage('1')", "it must be a Usage of numbers"),
+        ("'done', usage=Usage(1, 1, 0, 'much')", "it must be a Usage of numbers"),
+    ],
+)
+def test_a_value_of_the_wrong_type_in_an_agents_own_result_is_an_error_of_its_run(
+    pytester: pytest.Pytester, arguments: str, said: str
+) -> None:
+    evals = f"""
+    import pytest
+    from looplet import RunResult, Usage
+    def agent(task):
+        return RunResult({arguments}) if task == "odd" else RunResult("done", output=1)
+    CASES = [{{"id": name, "task": name, "script": []}} for name in ("odd", "fine")]
+    @pytest.mark.looplet(agent=agent, cases=CASES)
+    def eval_one(run): return 1.0
+    """
+    write_suite(pytester, evals)
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1, errors=1)
+    assert "agent agent returned a RunResult whose" in result.stdout.str()
+    assert said in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("cost", "known"),
+    [("Decimal('0.5')", 0.5), ("float('nan')", None), ("-1.0", None), ("10**400", None)],
+)
+def test_a_cost_is_a_number_or_unknown(pytester: pytest.Pytester, cost: str, known: float | None) -> None:
+    evals = f"""
+    import pytest
+    from decimal import Decimal
+    from looplet import RunResult, Usage
+    def agent(task):
+        return RunResult("done", usage=Usage(10, 5, cost={cost}))
+    @pytest.mark.looplet(agent=agent, cases=[{{"id": "one", "task": "x", "script": []}}])
+    def eval_one(run): return 1.0
+    """
+    write_suite(pytester, evals)
+    pytester.runpytest("--looplet-report=r.json").assert_outcomes(passed=1)
+    report = json.loads((pytester.path / "r.json").read_text())
+    assert report["totals"]["usage"]["cost"] == known
+
+
+def test_a_run_whose_trace_is_incomplete_is_not_recorded(pytester: pytest.Pytester) -> None:
+    evals = EVALS.replace(
+        "from shop import agent, script",
+        """from shop import agent as whole, script
+    from pathlib import Path
+
+    def agent(task, llm):
+        for step in (run := whole(task, llm)):
+            if "18" in task:
+                Path(".looplet/runs/refund-18-live.partial/run_1/incomplete.txt").write_text("the disk is full")
+        return run""",
+    )
+    write_suite(pytester, evals, conftest=LIVE)
+    result = pytester.runpytest("--looplet-backend=live", "--looplet-record")
+    result.assert_outcomes(passed=4, errors=2)
+    said = "case 'refund-18' was not recorded: its trace is incomplete (the disk is full); record it again"
+    assert said in result.stdout.str()
+    recordings = pytester.path / "evals/__recordings__/eval_shop/agent"
+    assert sorted(path.name for path in recordings.iterdir()) == ["refund-17", "refund-19"]

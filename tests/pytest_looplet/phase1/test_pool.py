@@ -215,3 +215,29 @@ def test_a_run_given_up_asks_the_model_nothing_more(pytester: pytest.Pytester) -
     runs = pytester.path / ".looplet/runs"
     assert (runs / "refund-17-replay.partial/run_1/journal.jsonl").is_file(), "its trace stays where it was said to be"
     assert not (runs / "refund-17-replay").exists()
+
+
+def test_a_run_that_ends_in_no_outcome_is_an_error_and_is_waited_for_no_longer(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(job: Job, in_flight: InFlight) -> Outcome:
+        if job.name == "c2-mock":
+            raise GeneratorExit("odd")
+        return Outcome()
+
+    errors = _errors(_run(jobs, fake, monkeypatch), jobs)
+    assert [error is None for error in errors] == [True, True, False, True, True, True]
+    assert (errors[2] or "").startswith("the run of case 'c2' failed: GeneratorExit: odd")
+
+
+def test_an_outcome_that_cannot_be_kept_is_an_error_of_its_run(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(job: Job, in_flight: InFlight) -> Outcome:
+        return Outcome(stdout=b"bytes") if job.name == "c2-mock" else Outcome()  # type: ignore[arg-type]
+
+    store = _run(jobs, fake, monkeypatch)
+    errors = _errors(store, jobs)
+    assert [error is None for error in errors] == [True, True, False, True, True, True]
+    assert (errors[2] or "").startswith("the run of case 'c2' could not be kept: TypeError: ")
+    assert store.tally.errors == ["c2-mock"]
