@@ -9,7 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from looplet._record import Record
-from looplet.evals.figures import OUTCOMES, item_value
+from looplet.evals.figures import OUTCOMES, item_value, without_trial
 from looplet.evals.report import REPORT_VERSION
 from looplet.evals.stats import Interval, difference_interval, drop_p, holm
 
@@ -25,7 +25,7 @@ _TEXT_OR_NONE, _COUNT_OR_NONE = (str, NoneType), (int, NoneType)
 _READ: dict[str, Any] = {  # of an item; what may be None may also be missing
     **dict.fromkeys(("id", "eval", "outcome"), str),
     **dict.fromkeys(("case", "backend", "eval_digest", "case_digest"), _TEXT_OR_NONE),
-    **dict.fromkeys(("trials", "run"), _COUNT_OR_NONE),
+    **dict.fromkeys(("trial", "trials", "run"), _COUNT_OR_NONE),
     "score": (int, float, NoneType),
     "judge": (dict, NoneType),
 }
@@ -34,10 +34,11 @@ _READ: dict[str, Any] = {  # of an item; what may be None may also be missing
 class Comparison(Record):
     """One eval with one backend, now and before.
 
-    `now` and `before` are means over the cases that could be compared, each the mean of its trials; `delta` is their
+    `now` and `before` are means over the cases that could be compared, each the mean of its checks; `delta` is their
     difference and `interval` its interval. `p` is the chance of such a drop if nothing had changed, `p_adjusted` the
     same for having compared several evals. `why` says why there is no comparison, or what to know about the one there
-    is. `left_out` are cases of both reports that cannot be compared, each with the reason.
+    is. `left_out` are cases of both reports, or checks of them, that cannot be compared, each with the reason: where an
+    eval is parametrized, a case has several checks.
     """
 
     eval: str
@@ -81,11 +82,31 @@ class _Row(Record):
     def all(self, field: str) -> set[Any]:
         return {item.get(field) for items in self.cases.values() for item in items}
 
+    def checks(self, case: str) -> dict[str, list[dict[str, Any]]]:
+        """The items of a case, the trials of one check together: a parametrized eval makes several checks of it."""
+        checks: dict[str, list[dict[str, Any]]] = {}
+        for item in self.cases[case]:
+            checks.setdefault(self._check(item, case), []).append(item)
+        return checks
+
+    def _check(self, item: dict[str, Any], case: str) -> str:
+        """The id without its trial, and without the backend, which is in ids where there are several."""
+        name = without_trial(item)
+        before, found, after = name.rpartition(f"{case}-{self.backend}")
+        return before + case + after if found and self.backend else name
+
     def judges(self) -> set[str]:
         return {judge["model"] for items in self.cases.values() for item in items if (judge := item.get("judge"))}
 
     def models(self) -> set[str]:
         return {item["model"] for items in self.cases.values() for item in items if item.get("model")}
+
+
+class _Case(Record):
+    """The means of a case now and before, over what was checked both times; what was not, with the reason."""
+
+    means: tuple[float, ...] | None
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 class _Paired(Record):
@@ -142,10 +163,11 @@ def _is_item(item: Any, runs: list[Any]) -> bool:
 def compare(now: dict[str, Any], before: dict[str, Any], *, margin: float) -> list[Comparison]:
     """Compare each eval and backend of report `now` with the same one of `before`.
 
-    Cases are paired, each by the mean of its trials. An eval is worse when its mean dropped by more than `margin` and
-    such a drop is too unlikely if nothing had changed: the one-sided p of the sign-flip test, adjusted by Holm's method
-    for the number of evals compared, is below 0.05. Better is the same the other way round. What was not measured in
-    the same way (judge, source of the eval, content of the case, number of trials) is named and not compared.
+    Cases are paired, each by the checks it had both times, and these by the mean of their trials. An eval is worse
+    when its mean dropped by more than `margin` and such a drop is too unlikely if nothing had changed: the one-sided p
+    of the sign-flip test, adjusted by Holm's method for the number of evals compared, is below 0.05. Better is the same
+    the other way round. What was not measured in the same way (judge, source of the eval, content of the case, number
+    of trials) is named and not compared.
     """
     earlier = _rows(before)
     unlike = _other_suite(now, before)
@@ -209,11 +231,11 @@ def _pair(row: _Row, other: _Row | None, note: str, unlike: str) -> _Paired:
     if changed:
         return _Paired(row, shown.replace(why=changed))
     common = sorted(row.cases.keys() & other.cases.keys())
-    reasons = {case: _incomparable(row.cases[case], other.cases[case]) for case in common}
-    pairs = [(_mean(row.cases[case]), _mean(other.cases[case])) for case in common if not reasons[case]]
-    shown = shown.replace(left_out=tuple(f"{case}: {reason}" for case, reason in reasons.items() if reason))
+    cases = [_pair_case(case, row, other) for case in common]
+    pairs = [case.means for case in cases if case.means]
+    shown = shown.replace(left_out=tuple(f"{what}: {why}" for case in cases for what, why in case.left_out))
     if not pairs:
-        return _Paired(row, shown.replace(why=_nothing_left([reason for reason in reasons.values() if reason])))
+        return _Paired(row, shown.replace(why=_nothing_left({why for case in cases for _, why in case.left_out})))
     means = [math.fsum(scores) / len(pairs) for scores in zip(*pairs, strict=True)]
     differences = tuple(one - two for one, two in pairs)
     delta = math.fsum(differences) / len(differences)
@@ -230,7 +252,22 @@ def _changed(row: _Row, other: _Row) -> str:
     return ""
 
 
-def _incomparable(items: list[dict[str, Any]], others: list[dict[str, Any]]) -> str:
+def _pair_case(case: str, row: _Row, other: _Row) -> _Case:
+    """What was checked only once is left out of both means: they would differ without anything having changed."""
+    now, before = row.checks(case), other.checks(case)
+    names = sorted(now.keys() | before.keys())
+    reasons = {name: _incomparable(now.get(name), before.get(name)) for name in names}
+    pairs = [(_mean(now[name]), _mean(before[name])) for name in names if not reasons[name]]
+    left_out = {
+        (f"{case}, {name.rpartition('::')[2]}" if len(names) > 1 else case, why) for name, why in reasons.items() if why
+    }
+    means = tuple(math.fsum(scores) / len(pairs) for scores in zip(*pairs, strict=True)) if pairs else None
+    return _Case(means, tuple(sorted(left_out)))
+
+
+def _incomparable(items: list[dict[str, Any]] | None, others: list[dict[str, Any]] | None) -> str:
+    if not items or not others:
+        return "not in the baseline" if items else "only in the baseline"
     if items[0].get("case_digest") != others[0].get("case_digest"):
         return "its task, expectation or files have changed"
     if _trials(items) != _trials(others):
@@ -250,10 +287,10 @@ def _mean(items: Iterable[dict[str, Any]]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _nothing_left(reasons: list[str]) -> str:
+def _nothing_left(reasons: set[str]) -> str:
     if not reasons:
         return "no case is in both reports"
-    return f"no case can be compared: {_listed(set(reasons))}"
+    return f"no case can be compared: {_listed(reasons)}"
 
 
 def _judged(each: _Paired, p: float, drop: float, rise: float, margin: float, compared: int) -> Comparison:

@@ -33,10 +33,10 @@ def items_of(cases: Scores, name: str = "e.py::a", **fields: Any) -> list[dict[s
 
 
 def _item(name: str, case: str, trial: int, trials: int, score: Any, fields: dict[str, Any]) -> dict[str, Any]:
-    backend = fields.get("backend", "openai")
+    backend, again = fields.get("backend", "openai"), f"-t{trial}" if trial > 1 else ""
     run = {"file": "e.py", "agent": "a", "case": case, "trial": trial, "backend": backend}
     run |= {"model": fields.get("model", "gpt")}
-    known = {"id": f"{name}[{case}-{backend}-t{trial}]", "eval": name, "case": case, "trial": trial, "trials": trials}
+    known = {"id": f"{name}[{case}-{backend}{again}]", "eval": name, "case": case, "trial": trial, "trials": trials}
     known |= {"backend": backend, "outcome": "error" if score is None else "pass", "score": score, "passed": None}
     known |= {"eval_digest": "e1", "case_digest": "c1", "judge": None, "run": run | {"usage": USAGE}}
     return known | {field: value for field, value in fields.items() if field != "model"}
@@ -52,6 +52,39 @@ def compared(now: Scores, before: Scores, margin: float = 0.05, **fields: Any) -
 
 def even(count: int, score: float) -> Scores:
     return {f"c{number}": score for number in range(count)}
+
+
+def parametrized(values: dict[str, float], *, trials: int = 1, several: bool = False) -> list[dict[str, Any]]:
+    """Ten cases, each checked with each value."""
+    return [
+        item | {"id": f"e.py::a[{item['case']}{'-openai' * several}{again}-{value}]"}
+        for value, score in values.items()
+        for item in items_of(dict.fromkeys(even(10, score), [score] * trials))
+        for again in [f"-t{item['trial']}" if item["trial"] > 1 else ""]
+    ]
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_a_check_that_is_new_or_gone_changes_no_comparison(trials: int) -> None:
+    two, three = (report_of(parametrized({"x": 1.0, "y": 0.8} | more, trials=trials)) for more in ({}, {"hard-1": 0.1}))
+    for now, before, said in ((three, two, "not in the baseline"), (two, three, "only in the baseline")):
+        (result,) = compare(now, before, margin=0.05)
+        assert (result.verdict, result.delta) == ("same", 0.0)
+        assert (result.now, result.before) == pytest.approx((0.9, 0.9))
+        assert result.left_out[0] == f"c0, a[c0-hard-1]: {said}"
+        assert len(result.left_out) == 10
+
+
+def test_checks_are_found_again_when_ids_name_the_backend() -> None:
+    now, before = report_of(parametrized({"x": 0.5}, several=True)), report_of(parametrized({"x": 0.9}, several=False))
+    assert compare(now, before, margin=0.05)[0].verdict == "worse"
+
+
+def test_cases_that_share_no_check_are_not_compared() -> None:
+    now, before = report_of(parametrized({"x": 0.5})), report_of(parametrized({"y": 0.9}))
+    (result,) = compare(now, before, margin=0.05)
+    assert result.verdict == "not compared"
+    assert result.why == "no case can be compared: not in the baseline, only in the baseline"
 
 
 def test_a_drop_that_is_large_and_no_chance_is_worse() -> None:
