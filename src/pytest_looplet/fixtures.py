@@ -6,7 +6,8 @@ when ours are used, so a fixture of yours with the same name wins everywhere.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from looplet.result import RunResult
     from pytest_looplet.cells import Cell
     from pytest_looplet.golden.snapshot import TraceSnapshot
+
+T = TypeVar("T")
 
 CALL_FAILED = pytest.StashKey[bool]()
 
@@ -60,7 +63,15 @@ def _looplet_run(_looplet_cell: Cell, request: pytest.FixtureRequest) -> RunResu
         from looplet._pretty import visible  # an error may quote what a model or a server wrote
 
         pytest.fail(visible(str(outcome.error), keep="\n"), pytrace=False)
-    return outcome.result
+    return own_copy(outcome.result)
+
+
+def own_copy(value: T) -> T:
+    """What one eval changes is not what the next one scores. An object that cannot be copied is shared."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001  # boundary: whatever an agent returned
+        return value
 
 
 @pytest.fixture

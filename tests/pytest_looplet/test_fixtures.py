@@ -136,3 +136,33 @@ def test_files_nobody_can_find_are_an_error(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest()
     assert result.ret == 1
     assert "has files, and agent agent has no parameter `workdir` to find them by" in result.stdout.str()
+
+
+CHANGING = """
+    import pytest, threading
+    from shop import agent, script
+
+    CASES = [{"id": "refund-17", "task": "Refund order 17", "script": script(17)}]
+    pytestmark = pytest.mark.looplet(agent=agent, cases=CASES)
+
+    def eval_first(run):
+        assert run.output.pop("amount") == 25
+        run.steps[0].tool_call.args.clear()
+
+    def eval_second(run):
+        assert run.output.pop("amount") == 25
+        assert run.steps[0].tool_call.args == {"order": 17}
+"""
+
+
+def test_what_an_eval_changes_of_the_run_is_unchanged_for_the_next(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, CHANGING)
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_a_run_that_cannot_be_copied_is_shared(pytester: pytest.Pytester) -> None:
+    agent = "lambda task: __import__('looplet').RunResult('done', output=LOCK)"
+    evals = CHANGING.replace("agent=agent", f"agent={agent}").replace("CASES =", "LOCK = threading.Lock()\n    CASES =")
+    evals = evals.partition("    def eval_first")[0] + "    def eval_it(run): assert run.output is LOCK\n"
+    write_suite(pytester, evals)
+    pytester.runpytest().assert_outcomes(passed=1)

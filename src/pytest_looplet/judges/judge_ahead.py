@@ -36,7 +36,7 @@ _HARMLESS = {"pytest_asyncio.plugin", "syrupy"}  # plugins that have fixtures of
 
 def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
     """Fill the cache. Whatever fails here fails again, and is told, where the eval is called."""
-    if is_worker(config) or not config.getini("looplet_judge_ahead"):
+    if is_worker(config) or not config.stash[OPTIONS].judge_ahead:
         return
     chosen = [item for item in items if isinstance(item, pytest.Function) and is_eligible(item)]
     if not chosen:
@@ -112,8 +112,9 @@ def _ask(item: pytest.Function) -> None:
         return
     choice = judge_choice(item.config.stash[OPTIONS], cell.backend)
     assert choice is not None, "it is eligible"  # noqa: S101  # for the type checker
-    judge = Judge(live_judge(choice, item.config).model(), redact=Calls("judge", item, cell).redactor)
-    offered = {"run": outcome.result if outcome else None, "case": cell.case, "judge": judge}
+    judge = Judge(live_judge(choice, item.config).model(ahead=True), redact=Calls("judge", item, cell).redactor)
+    run = fixtures.own_copy(outcome.result) if outcome else None
+    offered = {"run": run, "case": fixtures.own_copy(cell.case), "judge": judge}
     with belonging_to(Output()):  # it prints when it is called for its score
         value = item.function(**{name: offered[name] for name in inspect.signature(item.function).parameters})
         if inspect.iscoroutine(value):

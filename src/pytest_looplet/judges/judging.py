@@ -71,9 +71,10 @@ class LiveJudge:
         self._model = _Steady(tapped(adapt(backend.llm), _Price(backend, config)))
         self._cache = VerdictCache(config.rootpath / ".looplet" / "judge")
 
-    def model(self) -> CachedModel:
+    def model(self, *, ahead: bool = False) -> CachedModel:
         """For one eval: repeated questions are counted from the first."""
-        return CachedModel(self._model, self._cache)
+        url = "" if self.backend.name == "local" else self.backend.base_url or ""  # a local server has another port
+        return CachedModel(self._model, self._cache, server=f"{self.backend.name} {url}", ahead=ahead)
 
 
 def live_judge(choice: Choice, config: pytest.Config) -> LiveJudge:

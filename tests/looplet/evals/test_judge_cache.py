@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from looplet import MockLLMBackend, Prompt, Reply, Usage
-from looplet.errors import JudgeError, RateLimited
+from looplet.errors import JudgeError, MalformedReply, RateLimited
 from looplet.evals.judge import Judge
 from looplet.evals.judge_cache import CachedModel, VerdictCache
 
@@ -43,6 +44,35 @@ def test_another_judge_is_another_verdict(tmp_path: Path) -> None:
     assert len(second.prompts) == 1
 
 
+def test_a_model_of_the_same_name_on_another_server_is_another_judge(tmp_path: Path) -> None:
+    llm, cache = MockLLMBackend([GOOD], cycle=True), VerdictCache(tmp_path)
+    for server in ("http://a", "http://b", "http://a"):
+        Judge(CachedModel(llm, cache, server=server)).score("Good?", "x")
+    assert len(llm.prompts) == 2
+
+
+@pytest.mark.parametrize("useless", ["Hm.", MalformedReply("broken", text="Hm.")])
+def test_what_came_to_nothing_ahead_is_paid_once_and_said_where_it_counts(
+    tmp_path: Path, useless: str | MalformedReply
+) -> None:
+    llm, cache = MockLLMBackend([useless, useless]), VerdictCache(tmp_path)
+    for ahead in (True, True, False):
+        with pytest.raises(JudgeError, match=r"gave no verdict, also when asked again: .* It wrote: 'Hm.'"):
+            Judge(CachedModel(llm, cache, ahead=ahead)).score("Good?", "x")
+    assert len(llm.prompts) == 2
+    assert not list(tmp_path.glob("*.json"))
+    again = MockLLMBackend([GOOD])  # an eval that is run again asks again
+    assert Judge(CachedModel(again, cache)).score("Good?", "x").score == 0.9
+
+
+def test_a_verdict_given_at_the_second_attempt_ahead_is_paid_once(tmp_path: Path) -> None:
+    llm, cache = MockLLMBackend(["Hm.", GOOD]), VerdictCache(tmp_path)
+    for ahead in (True, False):
+        judge = Judge(CachedModel(llm, cache, ahead=ahead))
+        assert (judge.score("Good?", "x").score, judge.calls) == (0.9, 2)
+    assert len(llm.prompts) == 2
+
+
 def test_repeats_are_kept_one_by_one(tmp_path: Path) -> None:
     llm = MockLLMBackend([f'{{"score": {n}}}' for n in (2, 4, 6)])
     assert judged(tmp_path, llm, repeat=2) == pytest.approx(0.3)
@@ -64,7 +94,10 @@ def test_a_failed_attempt_does_not_count_as_an_answer(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_asked_for_again(tmp_path: Path) -> None:
     judged(tmp_path, MockLLMBackend([GOOD]))
     (kept,) = tmp_path.glob("*.json")
-    for damage in (b"", b"\xff", b"[]", b'{"schema": 2, "reply": {}}', b'{"schema": 1, "reply": 3}'):
+    replies = [{"text": 5}, {"text": None}, {"usage": {"input_tokens": "x"}}, {"usage": {"cost": float("nan")}}]
+    replies += [{"usage": {"output_tokens": -1}}, {"model": 1}, {"calls": [{"name": 1, "arguments": {}}]}]
+    damages = [b"", b"\xff", b"[]", b'{"schema": 2, "reply": {}}', b'{"schema": 1, "reply": 3}']
+    for damage in (*damages, *(json.dumps({"schema": 1, "reply": reply}).encode() for reply in replies)):
         kept.write_bytes(damage)
         llm = MockLLMBackend([GOOD])
         assert judged(tmp_path, llm) == 0.9

@@ -103,6 +103,30 @@ def test_what_goes_wrong_ahead_is_told_once_where_the_eval_is_called(pytester: p
     assert executions(pytester).count("eval") == 2
 
 
+def test_a_judge_that_gives_no_verdict_is_asked_ahead_only(pytester: pytest.Pytester) -> None:
+    texts = []
+    for ahead in ("true", "false"):
+        write_suite(pytester, JUDGED, conftest=GRADER.replace("lines.pop(0) if lines else GOOD", "'Hm.'"))
+        result = pytester.runpytest(
+            *LIVE, "-k", "refund-17", "-o", f"looplet_judge_ahead={ahead}", "--looplet-report=out.json"
+        )
+        result.assert_outcomes(errors=1, deselected=1)
+        assert "gave no verdict, also when asked again" in result.stdout.str()
+        assert executions(pytester).count(AHEAD) == 2
+        texts.append(Path(pytester.path, "out.json").read_text())
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("what", ["run.output", "case.expected"])
+def test_what_the_eval_changes_ahead_is_unchanged_when_it_is_called(pytester: pytest.Pytester, what: str) -> None:
+    change = f"assert {what}.pop('amount', None), 'changed before'\n        return judge"
+    evals = NOTING.replace("return judge", change).replace("(run, judge)", "(run, case, judge)")
+    evals = evals.replace('"script": script(order)', '"script": script(order), "expected": {"amount": 1}')
+    write_suite(pytester, evals, conftest=GRADER)
+    pytester.runpytest(*LIVE, "-k", "refund-17").assert_outcomes(passed=1, deselected=1)
+    assert executions(pytester).count("eval") == 2
+
+
 def test_what_it_prints_is_shown_once(pytester: pytest.Pytester) -> None:
     evals = NOTING.replace("return judge", "print('in the eval')\n        return judge")
     write_suite(pytester, evals, conftest=GRADER)
