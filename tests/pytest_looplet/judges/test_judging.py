@@ -10,6 +10,11 @@ import pytest
 from tests.support.judge_files import GRADER, JUDGED
 from tests.support.plugin_files import executions, write_suite
 
+from looplet import MockLLMBackend
+from looplet.evals.judge import Judge
+from pytest_looplet.backends import Backend
+from pytest_looplet.judges.judging import LiveJudge
+
 LIVE = ("--looplet-backend=live", "--looplet-judge=grader")
 SECRET = "sk-" + "a1" * 20
 WITH_A_PATH = f"""
@@ -402,3 +407,14 @@ def test_a_run_an_eval_makes_with_llm_is_played_too(suite: pytest.Pytester) -> N
     executions(suite)
     suite.runpytest().assert_outcomes(passed=1)
     assert executions(suite) == ["Refund order 17"]
+
+
+@pytest.mark.parametrize(("name", "asked"), [("openai", 2), ("local", 1)])
+def test_verdicts_are_kept_by_server_but_for_one_of_our_own_whose_port_changes(
+    pytester: pytest.Pytester, name: str, asked: int
+) -> None:
+    config = pytester.parseconfigure()
+    llm = MockLLMBackend(['{"score": 9}'], cycle=True)
+    for url in ("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1", "http://127.0.0.1:1/v1"):
+        Judge(LiveJudge(Backend(name, "m", url, llm), config).model()).score("Good?", "x")
+    assert len(llm.prompts) == asked
