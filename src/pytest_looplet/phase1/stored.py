@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from looplet._pretty import visible
 from looplet._record import Record
+from looplet.errors import TraceError
 from looplet.events import RunFinished, RunStarted, StepFinished
 from looplet.messages import Capabilities
 from looplet.trace.directory import ARTIFACTS
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
 
 _SECRETLESS = Redaction(Redactor())
 OWN_RESULT = "result"  # beside the loops' traces: the RunResult the agent made itself
+_NONE = type(None)
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("backend", "model", "stdout", "stderr", "log"), (str,)),
+    **dict.fromkeys(("error", "stale", "workdir"), (str, _NONE)),
+    **dict.fromkeys(("cost", "costs"), (int, float, _NONE)),
+    "has_result": (bool,),
+}
 _TOLD = ("backend", "model", "error", "stale", "workdir", "stdout", "stderr", "log")
 
 
@@ -93,9 +102,8 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
     """The outcome that was kept. A directory with a trace only is a run that was cut short, or not made by an eval."""
     results = [load_trace(path) for path in traces_in(folder)]
     outcome = Outcome(backend=labels["backend"], trace=shown(folder, root))
-    try:
-        told: dict[str, Any] = json.loads((folder / OUTCOME).read_bytes())
-    except FileNotFoundError:
+    told = _told(folder)
+    if told is None:
         if not results or results[-1].stop_reason == UNFINISHED:
             outcome.error = f"the run of case {labels['case']!r} in {folder} was cut short; run it again"
         else:
@@ -105,6 +113,8 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
     for name in _TOLD:
         setattr(outcome, name, told[name])
     if told["has_result"]:
+        if not results or len(results) < len(told["costs"]):
+            raise ValueError("a trace of it is gone")
         priced = zip(results, told["costs"], strict=False)
         outcome.result = _joined([_with_cost(one, cost) for one, cost in priced])
         if (folder / OWN_RESULT).is_dir():
@@ -113,6 +123,26 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
         if told["workdir"]:
             outcome.result = _placed(outcome.result, str(root / told["workdir"]))
     return outcome
+
+
+def _told(folder: Path) -> dict[str, Any] | None:
+    """What `outcome.json` holds, None without one. What could not be worked with is a ValueError."""
+    try:
+        told: Any = json.loads((folder / OUTCOME).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{OUTCOME} is not JSON: {error}") from None
+    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+        schema = told.get("schema") if isinstance(told, dict) else None
+        raise ValueError(f"{OUTCOME} has schema {schema!r}, and this looplet reads {SCHEMA}")
+    for name, types in _TYPES.items():
+        if name not in told:
+            raise ValueError(f"{OUTCOME} has no {name!r}")
+        values = told[name] if name == "costs" and isinstance(told[name], list) else [told[name]]
+        if not all(type(value) in types for value in values):
+            raise ValueError(f"{OUTCOME} has a wrong value of {name!r}")
+    return told
 
 
 def _placed(value: Any, workdir: str) -> Any:
@@ -158,8 +188,8 @@ def _place(file: str, root: Path) -> str:
 class StoredRuns:
     """The store of a session that runs nothing: every run is published from the beginning, and read when asked for."""
 
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.tally = Tally()
+    def __init__(self, folder: Path, root: Path, tally: Tally) -> None:
+        self.tally = tally
         self._folder, self._root = folder, root
         found = labels_by_folder(folder).items()
         # the directory of an attempt that was cut short gives way to that of the whole run
@@ -176,7 +206,7 @@ class StoredRuns:
         file, *rest = key
         wanted = (_place(file, self._root), *map(str, rest))
         if wanted in self._found:
-            return load(*self._found[wanted], self._root)
+            return self._read(*self._found[wanted])
         _, agent, case, backend, trial = wanted
         which = f" trial {trial}" if trial != "1" else ""
         return Outcome(
@@ -184,6 +214,16 @@ class StoredRuns:
             "run it without --looplet-traces",
             backend=backend,
         )
+
+    def _read(self, folder: Path, labels: dict[str, Any]) -> Outcome:
+        try:
+            return load(folder, labels, self._root)
+        except (TraceError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            why = visible(str(error)) or type(error).__name__
+            return Outcome(
+                error=f"stored run {_place(str(folder), self._root)} is damaged: {why}; run it again",
+                backend=labels["backend"],
+            )
 
     def published(self, key: Key) -> bool:  # noqa: ARG002  # the form of a store
         return True

@@ -10,6 +10,7 @@ import pytest
 from tests.support.plugin_files import EVALS, LIVE, SHOP, executions, summary_of, write_suite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "n2"])
@@ -261,3 +262,45 @@ def test_what_is_kept_holds_no_secret_and_is_private(pytester: pytest.Pytester) 
     assert told["stdout"].startswith("agent on") or "[redacted]" in told["stdout"]
     assert secret not in kept.read_text()
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def _without(name: str) -> Callable[[str], str]:
+    return lambda text: json.dumps({key: value for key, value in json.loads(text).items() if key != name})
+
+
+def _with(**values: Any) -> Callable[[str], str]:
+    return lambda text: json.dumps(json.loads(text) | values)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "said"),
+    [
+        ("outcome.json", lambda text: text[:40], "outcome.json is not JSON: "),
+        ("outcome.json", lambda _: "[]", "outcome.json has schema None, and this looplet reads 1"),
+        ("outcome.json", _with(schema=9), "outcome.json has schema 9, and this looplet reads 1"),
+        ("outcome.json", _without("costs"), "outcome.json has no 'costs'"),
+        ("outcome.json", _with(stdout=5), "outcome.json has a wrong value of 'stdout'"),
+        ("outcome.json", _with(cost="1"), "outcome.json has a wrong value of 'cost'"),
+        ("journal.jsonl", lambda text: text.replace("step_finished", "step_fin\x1bished"), "is damaged"),
+        ("journal.jsonl", None, "a trace of it is gone"),
+    ],
+)
+@WORKERS
+def test_a_damaged_run_is_an_error_of_its_case_alone(
+    pytester: pytest.Pytester, file: str, damage: Callable[[str], str] | None, said: str, workers: tuple[str, ...]
+) -> None:
+    write_suite(pytester)
+    pytester.runpytest().assert_outcomes(passed=6)
+    path = pytester.path / ".looplet/runs/refund-18-replay" / file
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_text(damage(path.read_text()))
+    result = pytester.runpytest_subprocess(TRACES, *workers)
+    result.assert_outcomes(passed=4, errors=2)
+    lines = [
+        line for line in result.outlines if line.startswith("stored run .looplet/runs/refund-18-replay is damaged")
+    ]
+    assert len(lines) == 2
+    assert said in lines[0]
+    assert lines[0].endswith("; run it again")
