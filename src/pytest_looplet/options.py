@@ -33,6 +33,7 @@ class Options(NamedTuple):
     choices: tuple[Choice, ...]
     judge: Choice | None
     is_judge_said: bool
+    judge_ahead: bool
     model: str | None
     base_url: str | None
     record: bool
@@ -110,6 +111,7 @@ def resolve(config: pytest.Config) -> Options:
         choices=choices,
         judge=_judge(config),
         is_judge_said=_said(config, "judge") is not None,
+        judge_ahead=_typed(config, "judge_ahead"),
         model=_text(config, "model"),
         base_url=_text(config, "base_url"),
         record=record,

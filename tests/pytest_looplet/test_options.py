@@ -54,6 +54,7 @@ def test_the_command_line_beats_the_environment_which_beats_the_ini_file(
         ("-o looplet_margin=-0.1", "looplet_margin=-0.1: use a number from 0 to 1"),
         ("-o looplet_margin=nan", "looplet_margin=nan: use a number from 0 to 1"),
         ("-o looplet_margin=wide", "looplet_margin"),
+        ("-o looplet_judge_ahead=maybe", "looplet_judge_ahead: invalid truth value 'maybe'"),
         ("-o looplet_undecided=maybe", "looplet_undecided='maybe': use 'fail' or 'warn'"),
         ("--looplet-backend=replay:x", "replay asks no model; write 'replay' and not 'replay:x'"),
         ("--looplet-backend=ollama:", "'ollama:' is not NAME:MODEL, such as ollama:qwen3:4b"),

@@ -52,13 +52,14 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
         from pytest_looplet.judges.judging import prepare  # it stands on this module
 
         prepare(session.items, config)
+    # judges are paid in sessions without runs, too: what is spent is counted here, with that of the other workers
+    store = config.stash.setdefault(STORE, MemoryStore())
     if not cells:
         return
     if traces is not None:
-        config.stash[STORE] = StoredRuns(traces, config.rootpath)
+        config.stash[STORE] = StoredRuns(traces, config.rootpath, store.tally)
         _judge_ahead(session, judges=judges)
         return
-    store = config.stash.setdefault(STORE, MemoryStore())
     jobs = list(_jobs(cells, _collectors(session.items), config, may_refuse=worker is None).values())
     store.once("clean", lambda: _clean(config))
     if isinstance(store, FileStore) and worker is not None:

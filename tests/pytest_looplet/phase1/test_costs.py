@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.support.judge_files import GRADER, JUDGED
 from tests.support.plugin_files import EVALS, executions, summary_of, write_suite
 
 from looplet.evals.prices import PriceTable
@@ -143,3 +144,36 @@ def test_a_run_that_never_came_back_has_spent_what_its_replies_cost() -> None:
         loop.replies = [usage, usage.replace(cost=0.5)]
     assert spent_by(run.loops, Backend("live", "small"), TABLE) == 1 + 10 + 3 * 0.5
     assert spent_by([], Backend("live", "small"), TABLE) is None
+
+
+JUDGED_WITHOUT_RUNS = """
+    import pytest
+    CASES = [{"id": f"c{number}", "task": "none"} for number in range(6)]
+
+    @pytest.mark.looplet(cases=CASES)
+    def eval_case(case, judge):
+        return judge.score("Is it polite?", case.id)
+"""
+JUDGE_PRICES = "looplet_prices =\n    live* 0 0\n    grader* 1000 1000\n"
+
+
+@WORKERS
+def test_judges_of_evals_without_a_run_are_limited(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    write_suite(pytester, JUDGED_WITHOUT_RUNS, conftest=GRADER, ini=JUDGE_PRICES)
+    options = ("--looplet-backend=live", "--looplet-judge=grader", "--looplet-max-cost=0.05", *workers)
+    result = pytester.runpytest_subprocess(*options)
+    asked = executions(pytester).count("judge call")
+    assert 1 <= asked <= 2, "one is past the limit, and workers may ask together"
+    result.assert_outcomes(passed=asked, errors=6 - asked)
+    assert "not asked: --looplet-max-cost 0.05 was reached" in result.stdout.str()
+
+
+def test_judges_of_stored_runs_share_one_limit(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, JUDGED.replace("(17, 18)", "range(10)"), conftest=GRADER, ini=JUDGE_PRICES)
+    pytester.runpytest("--looplet-backend=live", "--looplet-judge=replay")
+    executions(pytester)
+    options = ("--looplet-traces=.looplet/runs", "--looplet-judge=grader", "--looplet-max-cost=0.30", "-n", "2")
+    result = pytester.runpytest_subprocess(*options)
+    asked = executions(pytester).count("judge call")
+    assert 3 <= asked <= 4, "0.11 each: three, and the call that the other worker has begun; six if each counts alone"
+    result.assert_outcomes(passed=asked, errors=10 - asked)
