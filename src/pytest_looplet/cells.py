@@ -70,11 +70,12 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     try:
         cells = _cells(metafunc.definition, metafunc.config)
         ids = _ids(cells)
+        marks = [_marks(cell.case) for cell in cells]
     except (ValueError, TypeError, ImportError, AttributeError, OSError) as error:
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
     metafunc.parametrize(
         CELL_FIXTURE,
-        [pytest.param(cell, marks=_marks(cell.case)) for cell in cells],
+        [pytest.param(cell, marks=its) for cell, its in zip(cells, marks, strict=True)],
         indirect=True,
         ids=ids,
     )
@@ -142,4 +143,7 @@ def _told(cell: Cell) -> str:
 
 
 def _marks(case: EvalCase) -> list[Any]:
+    for mark in case.marks:
+        if not isinstance(mark, (str, pytest.MarkDecorator, pytest.Mark)):
+            raise TypeError(f"case {case.id!r}: marks holds {mark!r}, which is no mark and no name of one")
     return [getattr(pytest.mark, mark) if isinstance(mark, str) else mark for mark in case.marks]

@@ -72,7 +72,8 @@ def read_declaration(definition: pytest.Function, config: pytest.Config) -> Decl
             "no cases; declare them: pytestmark = pytest.mark.looplet(agent=my_agent, cases=[{'task': '...'}])"
         )
     agent = values.get("agent") or config.stash[OPTIONS].agent
-    if agent is None and "_looplet_run" in definition.fixturenames:
+    is_run = "_looplet_run" in definition.fixturenames
+    if agent is None and is_run:
         raise ValueError(
             "it asks for `run` and no agent is declared; "
             "write pytest.mark.looplet(agent=my_agent, ...) or set the ini key looplet_agent = module:function"
@@ -83,7 +84,20 @@ def read_declaration(definition: pytest.Function, config: pytest.Config) -> Decl
         check_agent(agent)
     name = agent_name(agent) if agent is not None else "none"
     cases = load_cases(values["cases"], definition.path.parent)
+    if agent is not None and is_run:
+        _check_files(cases, agent)
     return Declaration(agent, name, cases, values.get("trials"), values.get("gate"))
+
+
+def _check_files(cases: list[EvalCase], agent: Callable[..., Any]) -> None:
+    """Refuse files for an agent that cannot know where they are."""
+    if "workdir" in wanted_arguments(agent):
+        return
+    for case in cases:
+        if case.files:
+            raise ValueError(
+                f"case {case.id!r} has files, and agent {agent_name(agent)} has no parameter `workdir` to find them by"
+            )
 
 
 def check_gate(gate: float, cases: int, trials: int) -> None:

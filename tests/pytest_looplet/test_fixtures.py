@@ -131,11 +131,20 @@ def test_workdir_of_an_agent_without_one_is_an_error_that_says_so(pytester: pyte
     assert "asks for no `workdir`; give it a parameter of that name" in result.stdout.str()
 
 
-def test_files_nobody_can_find_are_an_error(pytester: pytest.Pytester) -> None:
+def test_files_nobody_can_find_are_an_error_before_anything_runs(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EVALS.replace('"expected"', '"files": {"a.txt": "x"}, "expected"'))
     result = pytester.runpytest()
-    assert result.ret == 1
-    assert "has files, and agent agent has no parameter `workdir` to find them by" in result.stdout.str()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert executions(pytester) == []
+    assert (
+        "case 'refund-17' has files, and agent agent has no parameter `workdir` to find them by" in result.stdout.str()
+    )
+
+
+def test_files_for_evals_that_look_at_the_case_alone_need_no_work_directory(pytester: pytest.Pytester) -> None:
+    evals = EVALS.partition("    def eval_amount")[0].replace('"expected"', '"files": {"a.txt": "x"}, "expected"')
+    write_suite(pytester, evals + "    def eval_case(case):\n        assert case.files\n")
+    pytester.runpytest().assert_outcomes(passed=3)
 
 
 CHANGING = """

@@ -40,8 +40,12 @@ class EvalCase(Record):
 
 def slug(text: str) -> str:
     """Lower-case ASCII letters, digits, `.`, `_` and `-`: fit for a file name and for a pytest id."""
+    return _uncut(text)[:_ID_CHARS].rstrip("-.")
+
+
+def _uncut(text: str) -> str:
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return _NOT_SLUG.sub("-", ascii_text.lower()).strip("-.")[:_ID_CHARS].rstrip("-.")
+    return _NOT_SLUG.sub("-", ascii_text.lower()).strip("-.")
 
 
 def load_cases(source: Any, folder: Path) -> list[EvalCase]:
@@ -97,7 +101,11 @@ def _from_entry(entry: Any, where: str) -> EvalCase:
         raise ValueError(f"{where} has no task; every case needs one: {{'task': '...', 'expected': ...}}")
     if not isinstance(case.id, str):
         raise TypeError(f"{where}: id={case.id!r} must be a str")
-    marks = (case.marks,) if isinstance(case.marks, str) else tuple(case.marks)
+    try:
+        marks = (case.marks,) if isinstance(case.marks, str) else tuple(case.marks)
+    except TypeError:
+        name = f"case {case.id!r}" if case.id else where
+        raise TypeError(f"{name}: marks={case.marks!r}: give a list of pytest marks, or of their names") from None
     return case.replace(marks=marks)
 
 
@@ -128,7 +136,11 @@ def _with_ids(cases: list[EvalCase]) -> list[EvalCase]:
             if not name:
                 raise ValueError(f"case id {case.id!r} has no letter or digit to make a file name of")
             if name in taken:
-                raise ValueError(f"case ids {taken[name]!r} and {case.id!r} are the same ({name}); ids must be unique")
+                is_cut = any(len(_uncut(each)) > _ID_CHARS for each in (taken[name], case.id))
+                cut = f": ids are cut at {_ID_CHARS} characters" if is_cut else ""
+                raise ValueError(
+                    f"case ids {taken[name]!r} and {case.id!r} are the same ({name}{cut}); ids must be unique"
+                )
             taken[name] = case.id
     named = []
     secretless = Redactor()  # an id is shown, and names files

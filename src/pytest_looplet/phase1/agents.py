@@ -34,10 +34,6 @@ def call(job: Job, llm: Any) -> Any:
         "llm": lambda: llm,
         "workdir": lambda: _workdir(job),
     }
-    if case.files and not job.has_workdir:
-        raise RunError(
-            f"case {case.id!r} has files, and agent {job.cell.agent_name} has no parameter `workdir` to find them by"
-        )
     value = agent(**{name: offered[name]() for name in job.wanted})
     if inspect.isawaitable(value) or hasattr(value, "__aiter__"):
         value = in_event_loop(_followed(value))

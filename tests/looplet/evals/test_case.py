@@ -39,6 +39,12 @@ def test_a_derived_id_gives_way_and_a_given_one_may_not_repeat(tmp_path: Path) -
         _ids(tmp_path, {"id": "A b", "task": "x"}, {"id": "a-b", "task": "y"})
 
 
+def test_ids_that_differ_behind_the_cut_alone_are_told_of_it(tmp_path: Path) -> None:
+    for start in ("x" * 48, "x" * 47 + "-"):
+        with pytest.raises(ValueError, match=r"\(x+: ids are cut at 48 characters\); ids must be unique"):
+            _ids(tmp_path, {"id": f"{start}a", "task": "x"}, {"id": f"{start}b", "task": "y"})
+
+
 @given(st.text())
 def test_a_slug_is_safe_short_and_stays_itself(text: str) -> None:
     found = slug(text)
