@@ -258,9 +258,7 @@ def _pair_case(case: str, row: _Row, other: _Row) -> _Case:
     names = sorted(now.keys() | before.keys())
     reasons = {name: _incomparable(now.get(name), before.get(name)) for name in names}
     pairs = [(_mean(now[name]), _mean(before[name])) for name in names if not reasons[name]]
-    left_out = {
-        (f"{case}, {name.rpartition('::')[2]}" if len(names) > 1 else case, why) for name, why in reasons.items() if why
-    }
+    left_out = {(name.rpartition("::")[2] if len(names) > 1 else case, why) for name, why in reasons.items() if why}
     means = tuple(math.fsum(scores) / len(pairs) for scores in zip(*pairs, strict=True)) if pairs else None
     return _Case(means, tuple(sorted(left_out)))
 

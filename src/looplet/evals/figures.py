@@ -91,7 +91,7 @@ def _row(items: list[Item]) -> dict[str, Any]:
         "interval": None if interval is None else [_rounded(interval.low), _rounded(interval.high)],
         "pass_rate": _rounded(_mean([_mean(case) for case in rates])) if rates else None,
         "n_cases": len(cases),
-        "n_trials": sum(map(len, cases)),
+        "n_trials": sum(map(_trials_scored, by_case(items).values())),
         **(_repeated(items, trials) if trials > 1 else {"pass_at_k": None, "pass_hat_k": None}),
         **count_outcomes(items),
         "gate": _gate(items, score, interval if trials > 1 else None),
@@ -99,6 +99,11 @@ def _row(items: list[Item]) -> dict[str, Any]:
         "judge": ", ".join(sorted({item["judge"]["model"] for item in items if item.get("judge")})) or None,
         "usage": total_usage([*(runs[key] for key in sorted(runs)), *judge_usages(items)]),
     }
+
+
+def _trials_scored(case: Iterable[Item]) -> int:
+    """Checks of one trial, as a parametrized eval makes several, are no trials of their own."""
+    return len({item.get("trial") or 1 for item in case if item_value(item) is not None})
 
 
 def _values(items: Iterable[Item], value: Callable[[Item], float | None]) -> list[list[float]]:

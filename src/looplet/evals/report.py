@@ -65,7 +65,7 @@ _ROW = _object(
         "interval": _INTERVAL,
         "pass_rate": _SCORE,
         "n_cases": _COUNT,  # with a score
-        "n_trials": _COUNT,  # scores of all of them
+        "n_trials": _COUNT,  # of all of them, with a score
         "pass_at_k": _BY_K,
         "pass_hat_k": _BY_K,
         **_COUNTS,

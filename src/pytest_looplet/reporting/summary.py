@@ -76,7 +76,11 @@ def _told_of(before: dict[str, Any], verbosity: int) -> Iterator[str]:
     for key in ("new_cases", "removed_cases"):
         if before[key]:
             yield shorten(f"{key.replace('_', ' ')}: {', '.join(before[key])}", _CHARS)
-    yield from (f"left out, {text}" for text in before.get("left_out", ()))
+    left_out: dict[str, list[str]] = {}
+    for text in before.get("left_out", ()):
+        what, _, why = text.rpartition(": ")
+        left_out.setdefault(why, []).append(what)
+    yield from (f"left out, {shorten(', '.join(names), _CHARS)}: {why}" for why, names in left_out.items())
 
 
 def _not_passed(report: dict[str, Any], verbosity: int) -> list[str]:

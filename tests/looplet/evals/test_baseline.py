@@ -71,7 +71,7 @@ def test_a_check_that_is_new_or_gone_changes_no_comparison(trials: int) -> None:
         (result,) = compare(now, before, margin=0.05)
         assert (result.verdict, result.delta) == ("same", 0.0)
         assert (result.now, result.before) == pytest.approx((0.9, 0.9))
-        assert result.left_out[0] == f"c0, a[c0-hard-1]: {said}"
+        assert result.left_out[0] == f"a[c0-hard-1]: {said}"
         assert len(result.left_out) == 10
 
 

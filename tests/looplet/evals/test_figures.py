@@ -43,6 +43,12 @@ def test_cases_weigh_the_same_however_many_trials_they_have() -> None:
     assert (row["n_cases"], row["n_trials"]) == (2, 5)
 
 
+def test_several_checks_of_one_trial_are_one_trial() -> None:
+    items = [item | {"id": f"{item['id']}-{value}"} for value in "xyz" for item in items_of({"a": [1, 0], "b": [1, 1]})]
+    [row] = eval_figures(items)
+    assert (row["n_cases"], row["n_trials"]) == (2, 4)
+
+
 def test_an_error_has_no_score_and_does_not_lower_the_mean() -> None:
     row = row_of({"a": [0.0], "b": [0.5], "c": [None]})
     assert row["score"] == 0.25

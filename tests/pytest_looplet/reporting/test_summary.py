@@ -62,6 +62,12 @@ def test_costs_deltas_and_gates_have_columns_when_there_are_some() -> None:
     assert lines[1].endswith("0.5000  -0.400 worse  0.9 met")
     assert "baseline: removed cases: z (a)" in lines
     assert "baseline: left out, y: no score now (a)" in lines
+    many = [*(f"a[{number}-y]: only in the baseline" for number in range(50)), "z: no score now"]
+    report["evals"][0]["baseline"] = BEFORE | {"left_out": many}
+    told = [line for line in summary_lines(report, OPTIONS, 0, 100) if "left out" in line]
+    assert told[0].startswith("baseline: left out, a[0-y], a[1-y], a[2-y]")
+    assert told[0].endswith("…: only in the baseline (a)")
+    assert told[1:] == ["baseline: left out, z: no score now (a)"]
     report["evals"][0]["baseline"] = BEFORE | {"verdict": "not compared", "delta": None, "why": "the judge is new"}
     lines = summary_lines(report, OPTIONS, 0, 100)
     assert "  n/a  " in lines[1]
