@@ -18,6 +18,11 @@ settings.load_profile("looplet")
 
 pytest_plugins = ["pytester"]
 
+# Coverage is measured in this process. In each of the thousand pytest sessions that tests start it would double the time.
+for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.pop(name, None)
+
 os.environ.pop("FORCE_COLOR", None)  # set by some CI services, and then our commands would print colour into pipes
 
 
