@@ -18,7 +18,7 @@ settings.load_profile("looplet")
 
 pytest_plugins = ["pytester"]
 
-# Coverage is measured in this process. In each of the thousand pytest sessions that tests start it would double the time.
+# Coverage is measured in this process. In the thousand sessions that tests start it would double the time they take.
 for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.pop(name, None)
