@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from looplet.evals import arguments
 from looplet.evals.case import EvalCase, check_names, load_cases, slug
 from pytest_looplet.options import MAX_TRIALS, OPTIONS
 
@@ -142,15 +142,4 @@ def check_agent(agent: Any) -> None:
 
 def wanted_arguments(agent: Callable[..., Any]) -> list[str]:
     """Names of the offered arguments that `agent` takes."""
-    wanted = []
-    for parameter in inspect.signature(agent).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        if parameter.name in OFFERED and parameter.kind is not parameter.POSITIONAL_ONLY:
-            wanted.append(parameter.name)
-        elif parameter.default is parameter.empty:
-            raise TypeError(
-                f"agent {agent_name(agent)} requires {parameter.name!r}; "
-                f"an agent is given what it names of {', '.join(OFFERED)}, by keyword"
-            )
-    return wanted
+    return arguments.wanted_arguments(agent, OFFERED, who=f"agent {agent_name(agent)}", rule="an agent")
