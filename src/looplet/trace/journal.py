@@ -53,7 +53,7 @@ class JournalWriter:
 
     fsync     also wait for the disk, so that the trace survives a power failure and not only `kill -9`
     shared    the trace is to be committed: normal permissions, no `.gitignore`
-    bare      write nothing but the journal: a third less work, and `looplet show` prints it as well
+    bare      write nothing but the journal, which `looplet show` prints as well: two fifths less work for a short run
     strict    a failure to write stops the run; otherwise the trace is marked incomplete and the run goes on
     checkpoints   keep what a run is resumed from
     owner     the class that errors speak of
