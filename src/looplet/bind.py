@@ -134,7 +134,7 @@ def is_async(model: Model) -> bool:
 def check_journals(hooks: HookTable) -> None:
     """Each journal has its own directory; a pause that nothing keeps is said at once."""
     seen: dict[str, str] = {}
-    for journal in hooks.journals:
+    for journal in hooks.journals if len(hooks.journals) > 1 else ():
         folder, name = getattr(journal, "dir", None), type(journal).__name__
         if folder is None:
             continue

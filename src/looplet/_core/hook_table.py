@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from looplet._record import Record
@@ -26,6 +27,7 @@ METHODS = {
     "on_event": "event",
 }
 _JOURNAL = ("filter_prompt", "write", "close")
+_REMEMBERED = 256  # classes and methods that were found right: looking takes longer than a short run
 _SIMILAR = 0.9  # of 1.0, without case and underscores: two letters of a dozen
 
 
@@ -92,21 +94,23 @@ def _check_is_hook(hook: object) -> None:
     name = hook.__name__ if isinstance(hook, type) else type(hook).__name__
     if isinstance(hook, type):
         raise HookError(f"hooks=[{name}] is a class; pass an instance: hooks=[{name}()]")
-    others = [attribute for attribute in dir(type(hook)) if not attribute.startswith("_") and attribute not in METHODS]
-    _check_spelling(name, [attribute for attribute in others if callable(getattr(type(hook), attribute, None))])
+    _check_spelling(type(hook))
     if not _is_journal(hook) and not any(hasattr(hook, phase) for phase in METHODS):
         raise HookError(f"{name} has no hook method; give it at least one of {', '.join(METHODS)}")
 
 
-def _check_spelling(name: str, attributes: list[str]) -> None:
+@lru_cache(maxsize=_REMEMBERED)
+def _check_spelling(kind: type) -> None:
     """Refuse a method that was surely meant to be a hook method; silence would be worse than a wrong guess."""
     import difflib  # only needed for hooks with further methods
 
     plain = {method.replace("_", ""): method for method in METHODS}
-    for attribute in attributes:
+    for attribute in dir(kind):
+        if attribute.startswith("_") or attribute in METHODS or not callable(getattr(kind, attribute, None)):
+            continue
         close = difflib.get_close_matches(attribute.replace("_", "").lower(), plain, n=1, cutoff=_SIMILAR)
         if close:
-            raise HookError(f"{name}.{attribute}() is no hook method; did you mean {plain[close[0]]}()?")
+            raise HookError(f"{kind.__name__}.{attribute}() is no hook method; did you mean {plain[close[0]]}()?")
 
 
 def _check_method(hook: object, phase: str, method: object, allow_async: bool) -> None:
@@ -116,7 +120,10 @@ def _check_method(hook: object, phase: str, method: object, allow_async: bool) -
     if not callable(method):
         raise HookError(f"{where} is {method!r}; it must be a method {phase}({METHODS[phase]})")
     try:
-        inspect.signature(method).bind(*METHODS[phase].split(", "))
+        if inspect.ismethod(method) and inspect.isfunction(method.__func__):
+            _check_arguments(method.__func__, ("self", *METHODS[phase].split(", ")))
+        else:
+            inspect.signature(method).bind(*METHODS[phase].split(", "))
     except TypeError as error:
         raise HookError(
             f"{where}{inspect.signature(method)} cannot be called as {phase}({METHODS[phase]}): {error}"
@@ -124,6 +131,14 @@ def _check_method(hook: object, phase: str, method: object, allow_async: bool) -
     if inspect.iscoroutinefunction(method) and (not allow_async or phase == "on_event"):
         fix = "make it a plain function" if phase == "on_event" else "use async_composable_loop or a plain function"
         raise HookError(f"{where}() is async; {fix}")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _check_arguments(function: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+    """A function that cannot be called so is a TypeError."""
+    import inspect  # as above
+
+    inspect.signature(function).bind(*arguments)
 
 
 def ask(state: RunState, phase: str, hook: BoundHook, *about: object, step: int | None = None) -> Flow[Any]:

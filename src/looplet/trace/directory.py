@@ -115,15 +115,15 @@ class TraceDirectory:
         return 0o666 if self._shared else 0o600
 
     def _open(self) -> None:
-        old = self._lock_old()
+        self._made = self._make()
+        old = None if self._made else self._lock_old()
         try:
             if old is not None:
                 self._outdated = is_finished(self.path / JOURNAL)
                 self._aside = self._move_aside()
-            self._made = not self.path.exists()
-            self.path.mkdir(mode=0o777 if self._shared else 0o700, parents=True, exist_ok=True)
+                self._made = self._make()
             self.journal = self._create_journal()
-            if not self._shared:
+            if not self._shared and not self._made:
                 self.path.chmod(0o700)
             if not self._shared and not self._bare:
                 self.write_text(".gitignore", "*\n")
@@ -136,6 +136,15 @@ class TraceDirectory:
         finally:
             if old is not None:
                 os.close(old)
+
+    def _make(self) -> bool:
+        """Make the directory; False when it is there already."""
+        mode = 0o777 if self._shared else 0o700
+        try:
+            self.path.mkdir(mode=mode, parents=True)
+        except FileExistsError:
+            return False
+        return True
 
     def _write_whole(self, file: Path, data: bytes) -> None:
         write_whole(file, data, mode=self._mode, fsync=self._fsync)
@@ -163,7 +172,7 @@ class TraceDirectory:
         return descriptor
 
     def _refuse_foreign(self) -> None:
-        foreign = sorted({entry.name for entry in self.path.iterdir()} - _OWN_FILES) if self.path.exists() else []
+        foreign = sorted({entry.name for entry in self.path.iterdir()} - _OWN_FILES)
         if foreign:
             raise TraceError(
                 f"{str(self.path)!r} is not a trace: it has no {JOURNAL} but other files ({foreign[0]!r}, ...). "

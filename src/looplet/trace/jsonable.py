@@ -45,6 +45,8 @@ def canonical(value: Any) -> bytes:
 
 
 def _convert(value: object, change: Callable[[str], str] | None, depth: int, above: tuple[int, ...]) -> Any:
+    if type(value) is str:  # most values by far, and nearly all keys
+        return value if change is None else change(value)
     try:
         return _convert_kind(value, change, depth, above)
     except (LoopletError, RecursionError):  # the redaction's own error must not turn into a note
@@ -90,6 +92,9 @@ def _mapping(
 
 def told_apart(names: Iterable[str]) -> list[str]:
     """`names` with a number after each that was there before: different keys stay different when they are changed."""
+    names = list(names)
+    if len(set(names)) == len(names):
+        return names
     taken: dict[str, None] = {}
     counts: dict[str, int] = {}
     for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from looplet.errors import TraceError
@@ -47,20 +48,37 @@ _HALF_AN_ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{0,3}\Z")
 _NESTING = 4  # JSON in JSON in JSON
 
 
+_SHORTEST, _SHORTEST_EMAIL = 13, 5  # characters of the shortest match: `sk-` and ten more, and `a@b.c`
+
+
+@cache
+def _compiled(*, emails: bool) -> list[tuple[str, re.Pattern[str]]]:
+    return [(literal, re.compile(pattern)) for literal, pattern in ((*_PATTERNS, _EMAIL) if emails else _PATTERNS)]
+
+
+@cache
+def _bearer() -> re.Pattern[str]:
+    return re.compile(_BEARER[1])
+
+
 class Redactor:
     """The built-in patterns: provider API keys, bearer tokens, JWTs, private keys; e-mail addresses when asked."""
 
     def __init__(self, *, emails: bool = False) -> None:
         self.emails = emails
-        patterns = (*_PATTERNS, _EMAIL) if emails else _PATTERNS
-        self._patterns = [(literal, re.compile(pattern)) for literal, pattern in patterns]
-        self._bearer = re.compile(_BEARER[1])
+        self._patterns = _compiled(emails=emails)
+        self._shortest = _SHORTEST_EMAIL if emails else _SHORTEST
 
     def __call__(self, text: str) -> str:
+        if len(text) < self._shortest:
+            return text
         for literal, pattern in self._patterns:
             if literal in text:
-                text = pattern.sub(REDACTED, text)
-        return self._bearer.sub(REDACTED, text) if _BEARER[0] in text.lower() else text
+                text = pattern.sub(self.replacement, text)
+        return _bearer().sub(self.replacement, text) if _BEARER[0] in text.lower() else text
+
+    def replacement(self, _secret: re.Match[str]) -> str:
+        return REDACTED
 
     @property
     def id(self) -> str:

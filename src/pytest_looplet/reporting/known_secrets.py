@@ -26,15 +26,9 @@ class _Finder(Redactor):
         super().__init__()
         self.found: set[str] = set()
 
-    def __call__(self, text: str) -> str:
-        for literal, pattern in self._patterns:
-            if literal in text:
-                text = pattern.sub(self._note, text)
-        return self._bearer.sub(self._note, text) if "bearer" in text.lower() else text
-
-    def _note(self, match: re.Match[str]) -> str:
-        self.found.add(match[0])
-        return REDACTED
+    def replacement(self, secret: re.Match[str]) -> str:
+        self.found.add(secret[0])
+        return super().replacement(secret)
 
 
 class Secrets:
