@@ -8,6 +8,7 @@ budget (docs/benchmarks.md), so `Record` does the part we need: fields from anno
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 if TYPE_CHECKING:
@@ -104,6 +105,14 @@ class Record(metaclass=_RecordType):
     def __repr__(self) -> str:
         shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in self._fields)
         return f"{type(self).__name__}({shown})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """The same object unless something in it can change."""
+        from copy import deepcopy  # which is loaded: it asked for this
+
+        values = self._values()
+        copies = [deepcopy(value, memo) for value in values]
+        return self if all(map(is_, copies, values)) else type(self)(*copies)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._values()

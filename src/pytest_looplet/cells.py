@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from looplet.evals import EvalCase
 
-CELL_FIXTURE = "_looplet_cell"
+CELL_FIXTURE = "_looplet_item"
 _VERDICTS = ("gate", "baseline")  # stand in ids where a case does
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Generator
 
-    from pytest_looplet.phase1.store import FileStore
+    from pytest_looplet.phase1.shared_store import FileStore
 
 
 class Controller:
@@ -57,7 +57,7 @@ class Controller:
         if not self._has_workers():
             return
         self._connect()
-        from pytest_looplet.phase1.store import FileStore  # only with workers
+        from pytest_looplet.phase1.shared_store import FileStore  # only with workers
 
         self._store = FileStore(Path(tempfile.mkdtemp(prefix="looplet-")))
         self._remote = RemotePhase(self._config, self._store.tally)

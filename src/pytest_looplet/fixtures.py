@@ -1,6 +1,6 @@
 """The fixtures. `run`, `case`, `judge` and `workdir` belong to evals; `llm` and `mock_llm` serve tests as well.
 
-The first three stand on the hidden `_looplet_run` and `_looplet_cell`: these are in an item's fixture closure exactly
+They stand on the hidden `_looplet_run` and `_looplet_item`: these are in an item's fixture closure exactly
 when ours are used, so a fixture of yours with the same name wins everywhere.
 """
 
@@ -43,18 +43,27 @@ _NO_SYRUPY = "trace_snapshot needs the pytest plugin syrupy, which is not loaded
 
 
 @pytest.fixture
-def _looplet_cell(request: pytest.FixtureRequest) -> Cell:
+def _looplet_item(request: pytest.FixtureRequest) -> pytest.Function:
+    """The item, which is parametrized with its cell. pytest makes a `request` anew for each fixture that asks for one,
+    so the others ask for this.
+    """
     if not hasattr(request, "param"):
         request.raiseerror(_EVALS_ONLY)
-    cell: Cell = request.param
+    item: pytest.Function = request.node
+    return item
+
+
+def _cell(item: pytest.Item) -> Cell:
+    cell = cell_of(item)
+    assert cell is not None, "the item is parametrized with one"  # noqa: S101  # for the type checker
     return cell
 
 
 @pytest.fixture
-def _looplet_run(_looplet_cell: Cell, request: pytest.FixtureRequest) -> RunResult:
+def _looplet_run(_looplet_item: pytest.Function) -> RunResult:
     from pytest_looplet.phase1.runs import outcome_of, run_now  # loads looplet
 
-    item = request.node
+    item = _looplet_item
     outcome = outcome_of(item) or run_now(item)
     for title in ("stdout", "stderr", "log"):
         if text := getattr(outcome, title):
@@ -81,28 +90,28 @@ def run(_looplet_run: RunResult) -> RunResult:
 
 
 @pytest.fixture
-def case(_looplet_cell: Cell) -> EvalCase:
+def case(_looplet_item: pytest.Function) -> EvalCase:
     """The case of this item: its task, what is expected, its files."""
-    return _looplet_cell.case
+    return _cell(_looplet_item).case
 
 
 @pytest.fixture
-def workdir(_looplet_run: RunResult, request: pytest.FixtureRequest) -> Path:
+def workdir(_looplet_run: RunResult, _looplet_item: pytest.Function) -> Path:
     """The directory the run worked in, as it left it. Every eval of the run sees the same one: look, do not touch."""
     from pytest_looplet.phase1.runs import outcome_of  # loads looplet
 
-    outcome = outcome_of(request.node)
+    outcome = outcome_of(_looplet_item)
     if outcome is None or outcome.workdir is None:
         pytest.fail("the agent of this eval asks for no `workdir`; give it a parameter of that name", pytrace=False)
-    return request.config.rootpath / outcome.workdir
+    return _looplet_item.config.rootpath / outcome.workdir
 
 
 @pytest.fixture
-def judge(_looplet_cell: Cell, request: pytest.FixtureRequest) -> Iterator[Judge]:
+def judge(_looplet_item: pytest.Function) -> Iterator[Judge]:
     """A looplet Judge: the model of --looplet-judge, else that of the runs; offline, recorded verdicts."""
     from pytest_looplet.judges.judging import judge_for  # loads looplet
 
-    with judge_for(request.node, _looplet_cell) as made:
+    with judge_for(_looplet_item, _cell(_looplet_item)) as made:
         yield made
 
 

@@ -13,7 +13,7 @@ from pytest_looplet import cells, collect, files, hookspecs, options
 from pytest_looplet.controller import Controller
 from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by name in this module
     CALL_FAILED,
-    _looplet_cell,
+    _looplet_item,
     _looplet_run,
     case,
     judge,

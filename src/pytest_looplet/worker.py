@@ -86,7 +86,8 @@ class Worker:
     """What an xdist worker does besides running items."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from pytest_looplet.phase1.store import STORE, FileStore  # only with workers
+        from pytest_looplet.phase1.shared_store import FileStore  # only with workers
+        from pytest_looplet.phase1.store import STORE
 
         workerinput = config.workerinput  # type: ignore[attr-defined]  # xdist sets it on workers
         self._config = config

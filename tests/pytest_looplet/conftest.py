@@ -5,6 +5,7 @@ that have no part in the test: loading those takes a third of a session.
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 import syrupy
@@ -37,3 +38,6 @@ def _same_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         pytester: pytest.Pytester = request.getfixturevalue("pytester")
         pytester.makeini(INI)
         monkeypatch.setenv("PYTEST_ADDOPTS", _NOT_NEEDED)
+        # bytecode is found by size and second: a file that a test changes twice within one would stay as it was
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")

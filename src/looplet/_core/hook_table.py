@@ -94,7 +94,7 @@ def _check_is_hook(hook: object) -> None:
     name = hook.__name__ if isinstance(hook, type) else type(hook).__name__
     if isinstance(hook, type):
         raise HookError(f"hooks=[{name}] is a class; pass an instance: hooks=[{name}()]")
-    _check_spelling(type(hook))
+    _check_spelling(type(hook))  # type: ignore[arg-type]  # mypy takes the hash of instances for that of the class
     if not _is_journal(hook) and not any(hasattr(hook, phase) for phase in METHODS):
         raise HookError(f"{name} has no hook method; give it at least one of {', '.join(METHODS)}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 from looplet._record import Record
@@ -97,7 +96,7 @@ def difference_interval(differences: Sequence[float], confidence: float = CONFID
     if count < 2:
         return None
     t = t_quantile(1 - (1 - confidence) / 2, count - 1)
-    tail = NormalDist().cdf(-math.sqrt(count / (count - 1)) * t)
+    tail = math.erfc(math.sqrt(count / (count - 1)) * t / math.sqrt(2)) / 2  # of the normal distribution
     draw, values = random.Random(_SEED).choices, sorted(differences)  # noqa: S311  # a fixed seed is the point
     means = sorted(sum(draw(values, k=count)) / count for _ in range(_RESAMPLES))
     cut = round(tail * _RESAMPLES)

@@ -25,10 +25,18 @@ def recording_dir(cell: Cell) -> Path:
 
 def traces_in(folder: Path) -> list[Path]:
     """The traces of a recording: the folder itself, or its run_1, run_2 ... when the agent ran several loops."""
-    if (folder / JOURNAL).is_file():
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  # the names are wanted; asked before and after each run
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if JOURNAL in names:
         return [folder]
-    several = [path for path in folder.glob("run_*") if (path / JOURNAL).is_file()]
+    several = [folder / name for name in names if name.startswith("run_") and is_trace(folder / name)]
     return sorted(several, key=lambda path: (len(path.name), path.name))
+
+
+def is_trace(folder: Path) -> bool:
+    return (folder / JOURNAL).is_file()
 
 
 def record_command(cell: Cell, root: Path) -> str:

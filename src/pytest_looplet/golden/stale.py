@@ -6,9 +6,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from looplet.errors import TraceError
-from looplet.trace.diff import diff_traces
 from looplet.trace.read import read_journal
-from looplet.trace.replay import ReplayBackend
 from pytest_looplet.golden import pending
 from pytest_looplet.golden.recordings import record_command, recording_dir, traces_in
 
@@ -16,16 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from looplet.trace.change import Change
+    from looplet.trace.replay import ReplayBackend
     from pytest_looplet.cells import Cell
 
 
-def look(llm: object, cell: Cell, trace: Path | None, root: Path) -> str | None:
-    """Return how this run differs from the recording it was played from, None when it does not or was not played.
+def look(llm: ReplayBackend, cell: Cell, trace: Path | None, root: Path) -> str | None:
+    """Return how this run differs from the recording it was played from, None when it does not.
 
     A stale run is kept among what is pending; one that is no longer stale is taken away from there.
     """
-    if not isinstance(llm, ReplayBackend):
-        return None
     recording = recording_dir(cell)
     difference = llm.stale
     if difference is None and llm.leftover:
@@ -57,6 +54,8 @@ def _explained(recording: Path, trace: Path | None, difference: str) -> str:
 
 def _behaviour(recorded: list[Path], played: list[Path]) -> list[Change]:
     """The significant changes. Runs beyond the recorded ones, or traces that cannot be read, have none to tell."""
+    from looplet.trace.diff import diff_traces  # ten modules, for runs that went another way
+
     changes: list[Change] = []
     for old, new in zip_longest(recorded, played):
         if old is not None and new is not None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _OFFERED = {"run", "case", "judge"}
-_OURS = _OFFERED | {"_looplet_run", "_looplet_cell"}
+_OURS = _OFFERED | {"_looplet_run", "_looplet_item"}
 _HARMLESS = {"pytest_asyncio.plugin", "syrupy"}  # plugins that have fixtures of theirs in every item
 
 

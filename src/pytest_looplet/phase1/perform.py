@@ -20,8 +20,7 @@ from looplet.trace.read import read_journal
 from looplet.trace.redact import Redaction, Redactor
 from looplet.trace.replay import ReplayBackend
 from pytest_looplet.declare import wanted_arguments
-from pytest_looplet.golden import pending, stale
-from pytest_looplet.golden.recordings import record_command, recording_dir, replace_recording, traces_in
+from pytest_looplet.golden.recordings import is_trace, record_command, recording_dir, replace_recording, traces_in
 from pytest_looplet.phase1 import agents, stored
 from pytest_looplet.phase1.agents import RunError
 from pytest_looplet.phase1.costs import provider_of, with_costs
@@ -131,7 +130,7 @@ def _results(capture: Capture) -> list[RunResult]:
     for run in runs:
         _close(run)
     results = [run.result for run in runs]
-    results = [result for result in results if result.trace_dir is not None and traces_in(Path(result.trace_dir))]
+    results = [result for result in results if result.trace_dir is not None and is_trace(Path(result.trace_dir))]
     if len(results) > 1:
         results[-1] = results[-1].replace(all=tuple(results))
     return results
@@ -162,12 +161,15 @@ def _leave(job: Job, llm: Any, ran_loops: bool, outcome: Outcome) -> None:
         found = traces_in(job.partial)
         is_whole = len(found) == 1  # of one loop the trace is the directory itself
         trace = _settle(found, job.partial, job.trace) if found else None
-    outcome.stale = stale.look(llm, job.cell, trace if ran_loops else None, job.root)
+    if isinstance(llm, ReplayBackend):
+        from pytest_looplet.golden import stale  # reads and compares traces, which scripted runs have no use for
+
+        outcome.stale = stale.look(llm, job.cell, trace if ran_loops else None, job.root)
     if trace is not None:
         outcome.trace = trace.relative_to(job.root).as_posix()
     if outcome.result is not None:
         outcome.result = _moved(outcome.result, job.trace, is_whole=is_whole)
-    if job.workdir.is_dir():
+    if job.has_workdir and job.workdir.is_dir():
         outcome.workdir = job.workdir.relative_to(job.root).as_posix()
 
 
@@ -210,19 +212,25 @@ def no_script(cell: Cell) -> str:
 
 def _settle(found: list[Path], partial_trace: Path, target: Path) -> Path:
     """Give the trace its place: one loop's trace is the directory itself, several stay run_1, run_2 ... in it."""
-    if target.exists():
-        shutil.rmtree(target, ignore_errors=True)
+    _replace(target, partial_trace if len(found) > 1 else found[0])
     if len(found) > 1:
-        partial_trace.rename(target)
         return target
-    found[0].rename(target)
-    if (partial_trace / stored.OWN_RESULT).is_dir():
-        (partial_trace / stored.OWN_RESULT).rename(target / stored.OWN_RESULT)
     try:
         partial_trace.rmdir()
-    except OSError:  # something else is in it: traces that were never begun
+    except OSError:  # something else is in it: the agent's own result, traces that were never begun
+        if (partial_trace / stored.OWN_RESULT).is_dir():
+            (partial_trace / stored.OWN_RESULT).rename(target / stored.OWN_RESULT)
         shutil.rmtree(partial_trace, ignore_errors=True)
     return target
+
+
+def _replace(target: Path, folder: Path) -> None:
+    """Give `folder` the name `target`."""
+    try:
+        folder.rename(target)
+    except OSError:  # there is one: of a session whose directory was not emptied
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
 
 
 def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
@@ -270,6 +278,8 @@ def _record(job: Job, ran_loops: bool) -> None:
         why = read_journal(trace).incomplete
         if why is not None:
             raise RunError(f"case {job.cell.name!r} was not recorded: its trace is incomplete ({why}); record it again")
+    from pytest_looplet.golden import pending  # only where something is recorded
+
     recording = recording_dir(job.cell)
     replace_recording(recording, job.trace)
     pending.discard(job.root, pending.RECORDING, recording)  # what waited there was compared with the old one

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_looplet.phase1.costs import spent_by
-from pytest_looplet.phase1.hang import stacks_of
 from pytest_looplet.phase1.in_flight import InFlight
 from pytest_looplet.phase1.interrupt import Leash
 from pytest_looplet.phase1.perform import describe, perform
 from pytest_looplet.phase1.progress import TICK_S
+from pytest_looplet.phase1.sinks import WRITING
 from pytest_looplet.phase1.store import ATTEMPTS, POLL_S, Outcome
 from pytest_looplet.phase1.stored import keep, shown
 
@@ -139,7 +139,7 @@ class Pool:
         self._tally.begin(job.name)
         if claim.attempts >= ATTEMPTS:
             self._running[number] = _Running(job, claim, in_flight, None)
-            self._finished.put((number, _gave_up(job, claim.attempts)))
+            self._finished.put((number, _kept(job, _gave_up(job, claim.attempts))))
             return
         deadline = time.monotonic() + self._timeout if self._timeout else None
         self._running[number] = _Running(job, claim, in_flight, deadline)
@@ -150,6 +150,9 @@ class Pool:
                 outcome = perform(job, in_flight)
             except BaseException as error:  # noqa: BLE001  # nobody would ever hear of this run, and wait for it
                 outcome = _of(job, f"the run of case {job.cell.case.id!r} failed: {describe(error)}")
+            if in_flight.finish():  # else what became of it is written already
+                with WRITING:
+                    outcome = _kept(job, outcome)
             self._finished.put((number, outcome))
 
         threading.Thread(target=work, name=f"looplet-{job.name}", daemon=True).start()
@@ -182,7 +185,7 @@ class Pool:
                 continue
             running.deadline = None  # one that is back and only settles its trace is waited for
             if running.in_flight.give_up():
-                self._finish(number, _timed_out(running, self._timeout or 0.0))
+                self._finish(number, _kept(running.job, _timed_out(running, self._timeout or 0.0)))
 
     def _leave_behind(self) -> None:
         """Give up what is in flight: the session ends with the error that was found."""
@@ -200,7 +203,6 @@ class Pool:
             return  # it came back after its deadline
         job, loops = running.job, running.in_flight.loops
         cost = spent_by(loops, job.backend, job.prices) if job.backend.live else None
-        outcome = _kept(job, outcome)
         self._tally.end(job.name, error=outcome.error is not None, cost=cost)
         self._publish(job, running.claim, outcome)
         self._told(job, outcome)
@@ -224,6 +226,8 @@ def _kept(job: Job, outcome: Outcome) -> Outcome:
 
 
 def _timed_out(running: _Running, seconds: float) -> Outcome:
+    from pytest_looplet.phase1.hang import stacks_of  # loads asyncio
+
     job, in_flight = running.job, running.in_flight
     stacks = stacks_of(in_flight.thread, in_flight.capture)
     said = f"case {job.cell.case.id!r} was given up after {seconds:g} s; {in_flight.text}"

@@ -23,7 +23,7 @@ from pytest_looplet.phase1.output import on_terminal, separated, unattributed
 from pytest_looplet.phase1.perform import Job, no_script
 from pytest_looplet.phase1.pool import Limits, Pool
 from pytest_looplet.phase1.progress import session_progress
-from pytest_looplet.phase1.store import STORE, FileStore, MemoryStore, Outcome
+from pytest_looplet.phase1.store import STORE, MemoryStore, Outcome
 from pytest_looplet.phase1.stored import StoredRuns
 from pytest_looplet.skips import is_skipped
 from pytest_looplet.worker import is_worker, uses_judge, uses_llm
@@ -62,19 +62,26 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
         return
     jobs = list(_jobs(cells, _collectors(session.items), config, may_refuse=worker is None).values())
     store.once("clean", lambda: _clean(config))
-    if isinstance(store, FileStore) and worker is not None:
-        store.wait_for_schedule()
-        store.tally.expect(len(jobs))
-        store.enter_phase_1(worker)
-        try:
-            _run_jobs(_rotated(jobs, worker), store, config, worker_count)
-        finally:
-            store.leave_phase_1(worker)
-    else:
-        store.tally.expect(len(jobs))
-        with terminable():
-            _run_jobs(jobs, store, config, worker_count)
-            _judge_ahead(session, judges=judges)
+    if worker is not None:
+        _beside_others(jobs, store, config, worker, worker_count)
+        return
+    store.tally.expect(len(jobs))
+    with terminable():
+        _run_jobs(jobs, store, config, worker_count)
+        _judge_ahead(session, judges=judges)
+
+
+def _beside_others(jobs: list[Job], store: Store, config: pytest.Config, worker: str, worker_count: int) -> None:
+    from pytest_looplet.phase1.shared_store import FileStore  # only in xdist's workers
+
+    assert isinstance(store, FileStore), "workers are made with one"  # noqa: S101  # for the type checker
+    store.wait_for_schedule()
+    store.tally.expect(len(jobs))
+    store.enter_phase_1(worker)
+    try:
+        _run_jobs(_rotated(jobs, worker), store, config, worker_count)
+    finally:
+        store.leave_phase_1(worker)
 
 
 def _judge_ahead(session: pytest.Session, *, judges: bool) -> None:

@@ -68,9 +68,12 @@ def keep(outcome: Outcome, folder: Path, labels: dict[str, Any]) -> None:
         "cost": result.usage.cost if result is not None else None,
         "costs": [one.usage.cost for one in result.all or (result,)] if result is not None else [],
     }
-    if not folder.is_dir():
+    data = json.dumps(told).encode() + b"\n"
+    try:
+        write_whole(folder / OUTCOME, data, mode=0o600)
+    except FileNotFoundError:  # a run without a trace
         folder.mkdir(mode=0o700, parents=True)
-    write_whole(folder / OUTCOME, json.dumps(told).encode() + b"\n", mode=0o600)
+        write_whole(folder / OUTCOME, data, mode=0o600)
 
 
 def write_result(result: RunResult, folder: Path, redaction: Redaction, labels: dict[str, Any]) -> None:

@@ -121,7 +121,7 @@ def crash_report(report: pytest.TestReport) -> None:
 def status_of(report: pytest.TestReport, verbosity: int) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
     """An eval that crashed is an ERROR; a score stands beside PASSED under -v."""
     text = getattr(report, REPORT_ATTRIBUTE, None)
-    if text is None or report.when != "call" or hasattr(report, "wasxfail"):
+    if text is None or report.when != "call" or hasattr(report, "wasxfail") or (report.passed and verbosity <= 0):
         return None
     entry: dict[str, Any] = json.loads(text)
     if entry["outcome"] == "error":

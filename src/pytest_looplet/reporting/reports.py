@@ -43,11 +43,12 @@ def check_writable(paths: Iterable[Path]) -> None:
 
 def make(entries: Iterable[dict[str, Any]], config: pytest.Config, baseline: dict[str, Any] | None) -> dict[str, Any]:
     """The report of this session, compared with `baseline`."""
-    from looplet.evals.baseline import compare  # loads looplet: only for sessions with evals
-    from looplet.evals.report import add_baseline, build_report
+    from looplet.evals.report import add_baseline, build_report  # loads looplet: only for sessions with evals
 
     report = build_report(entries, suite=suite_name(config.rootpath))
     if baseline is not None:
+        from looplet.evals.baseline import compare  # only where there is one
+
         add_baseline(report, compare(report, baseline, margin=config.stash[OPTIONS].margin))
     return report
 

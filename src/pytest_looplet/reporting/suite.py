@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 def suite_name(root: Path) -> str:
     """`[project] name` of pyproject.toml at rootdir, else the name of that directory."""
-    import tomllib  # only for sessions that report or compare
-
     try:
-        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-        name = project.get("name")
+        text = (root / "pyproject.toml").read_text(encoding="utf-8")
+        import tomllib  # only where there is something to read
+
+        name = tomllib.loads(text).get("project", {}).get("name")
     except (OSError, ValueError, AttributeError):
         name = None
     return name if isinstance(name, str) and name else root.name

@@ -82,7 +82,7 @@ def test_a_run_that_kills_every_worker_is_given_up_after_two_attempts(pytester: 
 
 
 def test_a_worker_that_is_not_replaced_leaves_its_run_to_the_others(pytester: pytest.Pytester) -> None:
-    soon = "import pytest_looplet.phase1.store\npytest_looplet.phase1.store._REPLACEMENT_S = 0.1\n"
+    soon = "import pytest_looplet.phase1.shared_store\npytest_looplet.phase1.shared_store._REPLACEMENT_S = 0.1\n"
     write_suite(pytester, MANY, shop=_killing("25"), conftest=soon)
     result = pytester.runpytest_subprocess("-n", "2", "--max-worker-restart=0")
     assert "INTERNALERROR" not in result.stdout.str()
@@ -183,7 +183,7 @@ def test_no_run_begins_before_every_worker_has_collected(pytester: pytest.Pytest
     """Xdist cannot cope with a worker that dies while it waits for the collection of another."""
     conftest = """
     import time
-    from pytest_looplet.phase1.store import FileStore
+    from pytest_looplet.phase1.shared_store import FileStore
     from shop import LOG, note
     wait = FileStore.wait_for_schedule
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from looplet.result import RunResult
-from pytest_looplet.phase1.store import FileStore, MemoryStore, Outcome, Store
+from pytest_looplet.phase1.shared_store import FileStore
+from pytest_looplet.phase1.store import MemoryStore, Outcome, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ KEY = ("file", "agent", "case", "backend")
 
 KILLED = (
     "import os, pathlib, signal, sys\n"
-    "from pytest_looplet.phase1.store import FileStore\n"
+    "from pytest_looplet.phase1.shared_store import FileStore\n"
     "assert FileStore(pathlib.Path(sys.argv[1])).claim(tuple(sys.argv[2:])) is not None\n"
     "os.kill(os.getpid(), signal.SIGKILL)\n"
 )
