@@ -20,7 +20,9 @@ _VERDICTS = ("gate", "baseline")  # stand in ids where a case does
 
 
 class Cell(NamedTuple):
-    """`agent` is None where only `case` or `llm` is asked for and no agent was declared."""
+    """`agent` is None where only `case` or `llm` is asked for and no agent was declared; `wanted` are the arguments it
+    takes.
+    """
 
     file: Path
     agent: Callable[..., Any] | None
@@ -29,6 +31,7 @@ class Cell(NamedTuple):
     backend: str
     trial: int = 1
     trials: int = 1
+    wanted: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -95,7 +98,16 @@ def _cells(definition: pytest.Function, config: pytest.Config) -> list[Cell]:
         trials = trials_of(case, declared, config)
         for backend in config.stash[OPTIONS].backends:
             for trial in range(1, trials + 1):
-                cell = Cell(definition.path, declared.agent, declared.agent_name, case, backend, trial, trials)
+                cell = Cell(
+                    definition.path,
+                    declared.agent,
+                    declared.agent_name,
+                    case,
+                    backend,
+                    trial,
+                    trials,
+                    declared.wanted,
+                )
                 _check_unique(known.setdefault(cell.key, cell), cell)
                 place = (str(cell.file), cell.agent_name, cell.name)
                 _check_apart(recordings.setdefault(place, cell), cell)

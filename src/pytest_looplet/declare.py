@@ -26,6 +26,7 @@ class Declaration:
 
     agent: Callable[..., Any] | None
     agent_name: str
+    wanted: tuple[str, ...]
     cases: list[EvalCase]
     trials: int | None = None
     gate: float | None = None
@@ -80,23 +81,20 @@ def read_declaration(definition: pytest.Function, config: pytest.Config) -> Decl
         )
     if isinstance(agent, str):
         agent = _imported(agent)
-    if agent is not None:
-        check_agent(agent)
+    wanted = wanted_arguments(agent) if agent is not None else ()
     name = agent_name(agent) if agent is not None else "none"
     cases = load_cases(values["cases"], definition.path.parent)
-    if agent is not None and is_run:
-        _check_files(cases, agent)
-    return Declaration(agent, name, cases, values.get("trials"), values.get("gate"))
+    if agent is not None and is_run and "workdir" not in wanted:
+        _check_no_files(cases, name)
+    return Declaration(agent, name, wanted, cases, values.get("trials"), values.get("gate"))
 
 
-def _check_files(cases: list[EvalCase], agent: Callable[..., Any]) -> None:
+def _check_no_files(cases: list[EvalCase], agent: str) -> None:
     """Refuse files for an agent that cannot know where they are."""
-    if "workdir" in wanted_arguments(agent):
-        return
     for case in cases:
         if case.files:
             raise ValueError(
-                f"case {case.id!r} has files, and agent {agent_name(agent)} has no parameter `workdir` to find them by"
+                f"case {case.id!r} has files, and agent {agent} has no parameter `workdir` to find them by"
             )
 
 
@@ -133,13 +131,10 @@ def agent_name(agent: Any) -> str:
     return slug(getattr(agent, "__name__", type(agent).__name__)) or "agent"
 
 
-def check_agent(agent: Any) -> None:
-    """Refuse an agent that cannot be called with what is offered, before anything runs."""
+def wanted_arguments(agent: Any) -> tuple[str, ...]:
+    """Names of the offered arguments that `agent` takes. One that cannot be called with them is refused here, before
+    anything runs.
+    """
     if not callable(agent):
         raise TypeError(f"agent={agent!r} is not callable; give a function of task, llm and workdir")
-    wanted_arguments(agent)
-
-
-def wanted_arguments(agent: Callable[..., Any]) -> list[str]:
-    """Names of the offered arguments that `agent` takes."""
-    return arguments.wanted_arguments(agent, OFFERED, who=f"agent {agent_name(agent)}", rule="an agent")
+    return tuple(arguments.wanted_arguments(agent, OFFERED, who=f"agent {agent_name(agent)}", rule="an agent"))

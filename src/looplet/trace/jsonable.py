@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MAX_DEPTH = 100  # json itself gives up near 1000 frames, and a level takes three here
+_LINE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)  # `json.dumps` makes one a call
 _MAX_INT_BITS = 14_000  # about 4,200 digits: Python refuses to read a longer number back
 
 
@@ -32,9 +33,8 @@ def jsonable(value: object, change: Callable[[str], str] | None = None) -> Any:
 
 def dump_line(record: Any) -> bytes:
     """One line of JSON; lone surrogates are written as escapes and read back as they were."""
-    line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
-        return line.encode() + b"\n"
+        return _LINE.encode(record).encode() + b"\n"
     except UnicodeEncodeError:
         return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
@@ -45,8 +45,11 @@ def canonical(value: Any) -> bytes:
 
 
 def _convert(value: object, change: Callable[[str], str] | None, depth: int, above: tuple[int, ...]) -> Any:
-    if type(value) is str:  # most values by far, and nearly all keys
-        return value if change is None else change(value)
+    kind = type(value)
+    if kind is str:  # nearly all values, and all keys, are of these kinds
+        return value if change is None else change(value)  # type: ignore[arg-type]  # it is a str
+    if value is None or kind is bool:
+        return value
     try:
         return _convert_kind(value, change, depth, above)
     except (LoopletError, RecursionError):  # the redaction's own error must not turn into a note
@@ -59,8 +62,6 @@ def _convert_kind(value: object, change: Callable[[str], str] | None, depth: int
     if isinstance(value, str):
         text = str.__str__(value)
         return text if change is None else change(text)
-    if value is None or value is True or value is False:
-        return value
     if type(value) is int or type(value) is float:
         return _number(value)
     if depth == 0:

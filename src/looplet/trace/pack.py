@@ -73,6 +73,7 @@ class Packer:
 
     def __init__(self, redaction: Redaction | None = None, *, checkpoints: bool = False) -> None:
         self._redaction = redaction
+        self._change = redaction.text if redaction else None
         self._text: Callable[[str], str] = redaction.text if redaction else str
         self._sent = Prompt("", ())
         self._checkpoints = checkpoints
@@ -97,7 +98,7 @@ class Packer:
         return {name: self._value(_to_dict(value)) for name, value in fields.items()}
 
     def _value(self, value: object) -> Any:
-        return jsonable(value, self._text if self._redaction else None)
+        return jsonable(value, self._change)
 
     def _run_started(self, event: RunStarted) -> dict[str, Any]:
         self._sent = Prompt(event.system, (), event.tools)
@@ -175,7 +176,8 @@ class Packer:
         return packed
 
     def _call_started(self, event: CallStarted) -> dict[str, Any]:
-        call, asked = self._call(event.tool_call), self._call(event.asked)
+        call = self._call(event.tool_call)
+        asked = call if event.asked is event.tool_call else self._call(event.asked)
         self._open[event.step] = {"tool_call": call, "asked": asked}
         record: dict[str, Any] = self._turn.at_step(event.step)
         place = self._refer(call)
@@ -198,7 +200,8 @@ class Packer:
     def _step_finished(self, event: StepFinished) -> dict[str, Any]:
         step = event.step
         said = self._open.pop(step.number, {})
-        call, asked = self._call(step.tool_call), self._call(event.asked)
+        call = self._call(step.tool_call)
+        asked = call if event.asked is step.tool_call else self._call(event.asked)
         result = self._result(step.tool_result)
         record: dict[str, Any] = self._turn.at_step(step.number)
         if event.call != self._turn.number:

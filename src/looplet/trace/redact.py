@@ -102,7 +102,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Redact `text`, also where a secret hides behind JSON escapes (`"a\\"b"` inside a JSON document)."""
-        return self._text(text, _NESTING)
+        return self._text(text, _NESTING) if "\\" in text else self._call(text)
 
     def value(self, value: object) -> Any:
         """JSON-shaped, every string in it redacted."""

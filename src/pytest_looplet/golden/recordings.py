@@ -20,7 +20,7 @@ _OF_ONE_RUN = {".gitignore", "artifacts.json", "outcome.json", "result"}
 
 
 def recording_dir(cell: Cell) -> Path:
-    return cell.file.parent / FOLDER / cell.file.stem / cell.agent_name / cell.name
+    return cell.file.parent.joinpath(FOLDER, cell.file.stem, cell.agent_name, cell.name)
 
 
 def traces_in(folder: Path) -> list[Path]:

@@ -34,7 +34,7 @@ def call(job: Job, llm: Any) -> Any:
         "llm": lambda: llm,
         "workdir": lambda: _workdir(job),
     }
-    value = agent(**{name: offered[name]() for name in job.wanted})
+    value = agent(**{name: offered[name]() for name in job.cell.wanted})
     if inspect.isawaitable(value) or hasattr(value, "__aiter__"):
         value = in_event_loop(_followed(value))
     if isinstance(value, Iterator):

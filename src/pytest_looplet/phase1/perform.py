@@ -19,7 +19,6 @@ from looplet.result import RunResult
 from looplet.trace.read import read_journal
 from looplet.trace.redact import Redaction, Redactor
 from looplet.trace.replay import ReplayBackend
-from pytest_looplet.declare import wanted_arguments
 from pytest_looplet.golden.recordings import is_trace, record_command, recording_dir, replace_recording, traces_in
 from pytest_looplet.phase1 import agents, stored
 from pytest_looplet.phase1.agents import RunError
@@ -51,7 +50,7 @@ class Job:
 
     @cached_property
     def trace(self) -> Path:
-        return self.root / ".looplet" / "runs" / self.name
+        return self.root.joinpath(".looplet", "runs", self.name)
 
     @cached_property
     def partial(self) -> Path:
@@ -60,15 +59,11 @@ class Job:
 
     @cached_property
     def workdir(self) -> Path:
-        return self.root / ".looplet" / "work" / self.name
-
-    @cached_property
-    def wanted(self) -> list[str]:
-        return wanted_arguments(self.cell.agent) if self.cell.agent is not None else []
+        return self.root.joinpath(".looplet", "work", self.name)
 
     @property
     def has_workdir(self) -> bool:
-        return "workdir" in self.wanted
+        return "workdir" in self.cell.wanted
 
     @cached_property
     def labels(self) -> dict[str, Any]:
@@ -197,13 +192,17 @@ def _llm(job: Job, outcome: Outcome) -> Any:
             if job.has_workdir:
                 return WorkdirReplay(recording, job.workdir)
             return ReplayBackend(recording, on_miss="stale")
-        first = recording_dir(cell._replace(trial=1))  # trials are all played or all scripted
-        if cell.case.script is None or (cell.trial > 1 and traces_in(first)):
+        if cell.case.script is None or (cell.trial > 1 and _is_recorded(cell._replace(trial=1))):
             raise RunError(f"no recording of case {cell.name!r}; record it: {record_command(cell, job.root)}")
         outcome.backend = "script"
     if cell.case.script is None:
         raise RunError(no_script(cell))
     return scripted(cell.case.script)
+
+
+def _is_recorded(cell: Cell) -> bool:
+    """Trials are all played or all scripted: the first one tells."""
+    return bool(traces_in(recording_dir(cell)))
 
 
 def no_script(cell: Cell) -> str:

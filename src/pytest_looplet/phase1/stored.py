@@ -7,6 +7,7 @@ A run's directory holds its trace, or `run_1`, `run_2`, ... of an agent that ran
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from looplet._pretty import visible
@@ -182,6 +183,7 @@ def _joined(results: list[RunResult]) -> RunResult:
     return results[-1].replace(all=tuple(results)) if len(results) > 1 else results[-1]
 
 
+@lru_cache(maxsize=64)
 def _place(file: str, root: Path) -> str:
     """The eval file relative to rootdir, or its name where it lies elsewhere."""
     path = root / file
