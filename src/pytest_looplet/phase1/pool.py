@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.tally import Tally
 
 
+# Runs that begin in one instant come back in one instant, and take the interpreter from each other for so long that none
+# makes room for the next: 200 runs of 50 ms, 32 at once, took 0.41 s, and take 0.37 s where they begin one by one.
+PACE_S = 0.0015
+
+
 def cost_reached(limit: float) -> str:
     """Said of a run and of a judge alike."""
     amount = f"{limit:.2f}" if round(limit, 2) == limit else f"{limit:g}"
@@ -106,8 +111,9 @@ class Pool:
                 self._progress.close()
 
     def _start(self) -> None:
-        """Claim and start what there is room for. What others claimed is looked at again when nothing else is left."""
-        while self._fresh and self._has_room():
+        """Claim and start one run, if there is room. What others claimed is looked at again when nothing else is left."""
+        begun = len(self._running)
+        while self._fresh and self._has_room() and len(self._running) == begun:
             self._take(self._fresh.popleft())
         if not self._fresh and self._others and self._has_room():
             others, self._others = self._others, []
@@ -174,6 +180,8 @@ class Pool:
         times = [running.deadline - time.monotonic() for running in self._running.values() if running.deadline]
         if self._others:
             times.append(POLL_S)
+        if self._fresh and self._has_room():
+            times.append(PACE_S)
         if self._progress is not None or self._tally.is_shared:
             times.append(TICK_S)
         return max(0.0, min(times)) if times else None
