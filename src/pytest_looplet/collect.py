@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -87,6 +87,19 @@ def is_eval(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function) or item.getparent(EvalModule) is None:
         return False
     return is_eval_name(item.originalname, item.config)
+
+
+def uses_llm(item: pytest.Item) -> bool:
+    return "llm" in getattr(item, "fixturenames", ())
+
+
+def uses_judge(item: pytest.Item) -> bool:
+    """Say whether `judge` is ours in this item, and not a fixture of the user's."""
+    definitions: Any = getattr(
+        item, "_fixtureinfo", None
+    )  # private; without it the judge is connected when it is asked
+    found: Any = definitions.name2fixturedefs.get("judge") if definitions else None
+    return bool(found) and found[-1].func.__module__ == "pytest_looplet.fixtures"
 
 
 def _bindings(body: Iterable[ast.stmt]) -> Iterator[str]:

@@ -14,10 +14,8 @@ import pytest
 from pytest_looplet import backends, worker
 from pytest_looplet.cells import CELLS
 from pytest_looplet.files import is_eval_file
-from pytest_looplet.nodes import watch_commands
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.interrupt import ending, terminable
-from pytest_looplet.phase1.remote import RemotePhase
 from pytest_looplet.reporting import report as _report  # `report` is the name pytest gives hooks
 from pytest_looplet.reporting import reports
 from pytest_looplet.reporting.suite import suite_name
@@ -26,11 +24,14 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Generator
 
+    from pytest_looplet.phase1.remote import RemotePhase
     from pytest_looplet.phase1.shared_store import FileStore
 
 
 class Controller:
-    """The hooks of a session's main process, with or without xdist workers."""
+    """The hooks of a session's main process, with or without xdist workers. Registered when the session begins, or as
+    soon as the first eval is met: other sessions do without.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -48,8 +49,8 @@ class Controller:
     # Files are tried first: an hour of paid runs shall not end with a report that cannot be written, or a baseline
     # that cannot be read.
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self) -> None:
+    def begin(self) -> None:
+        """Refuse what would fail later. Called once, before anything is collected that this is about."""
         if not self._config.option.collectonly:
             reports.check_apart(self._options.baseline, self._options.reports)
             reports.check_writable(self._options.reports)
@@ -57,7 +58,8 @@ class Controller:
         if not self._has_workers():
             return
         self._connect()
-        from pytest_looplet.phase1.shared_store import FileStore  # only with workers
+        from pytest_looplet.phase1.remote import RemotePhase  # only with workers
+        from pytest_looplet.phase1.shared_store import FileStore
 
         self._store = FileStore(Path(tempfile.mkdtemp(prefix="looplet-")))
         self._remote = RemotePhase(self._config, self._store.tally)
@@ -85,6 +87,8 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
+        from pytest_looplet.nodes import watch_commands  # only with workers
+
         assert self._store is not None, "the session started with workers"  # noqa: S101  # for the type checker
         connected = self._config.stash.get(backends.CONNECTED, {})
         told = {name: backend.to_worker() for name, backend in connected.items()}
@@ -187,6 +191,7 @@ class Controller:
             self._problem = f"{len(missing)} evals were collected and never reported: {', '.join(missing[:5])}"
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         lines = self._summary_lines(terminalreporter, config.get_verbosity())
         lines += [f"stale: {nodeid}: {difference}" for nodeid, difference in self._findings.stale.items()]

@@ -22,16 +22,26 @@ _ADDED = pytest.StashKey[list[str]]()  # our lines in python_files
 def add_python_files(config: pytest.Config) -> None:
     """Tell pytest of our files: assertion rewriting goes by python_files.
 
-    Its `*` crosses `/`, so these patterns match too much; `is_eval_file` checks again, by path parts.
+    A line without folders, where the file name tells: with folders in any line, pytest has to look up each module that
+    the session imports twice. Its lines match too much either way; `is_eval_file` checks again, by path parts.
     """
-    root = glob.escape(str(config.rootpath))
     added = config.stash[_ADDED] = []
+    known = config.getini("python_files")
     for pattern in _patterns(config):
-        pieces = pattern.split("**/")
-        for folders in product(("", "*/"), repeat=len(pieces) - 1):  # `**/` is no folder or several
-            line = pieces[0] + "".join(map("".join, zip(folders, pieces[1:], strict=True)))
-            added.append(f"{root}/{line}")
-            config.addinivalue_line("python_files", added[-1])
+        for line in _lines(pattern, config.rootpath):
+            if line not in known:  # one of the user's own
+                added.append(line)
+                config.addinivalue_line("python_files", line)
+
+
+def _lines(pattern: str, root: Path) -> list[str]:
+    name = pattern.rpartition("/")[2]
+    if not fnmatch.fnmatch("x.py", name):
+        return [name]
+    pieces = pattern.split("**/")  # `**/` is no folder or several, and pytest's `*` crosses `/`
+    folders = product(("", "*/"), repeat=len(pieces) - 1)
+    between = ("".join(map("".join, zip(chosen, pieces[1:], strict=True))) for chosen in folders)
+    return [f"{glob.escape(str(root))}/{pieces[0]}{rest}" for rest in between]
 
 
 def is_eval_file(path: Path, config: pytest.Config) -> bool:

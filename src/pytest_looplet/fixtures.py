@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from pytest_looplet.backends import connected
 from pytest_looplet.cells import cell_of
 from pytest_looplet.options import OPTIONS
 
@@ -125,6 +124,8 @@ def llm(request: pytest.FixtureRequest) -> Iterator[Any]:
         with llm_for(request.node, cell) as made:
             yield made
         return
+    from pytest_looplet.backends import connected  # only where one is asked for
+
     name = request.config.stash[OPTIONS].backends[0]
     backend = connected(name, request.config)
     if not backend.live:

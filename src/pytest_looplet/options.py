@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pytest
 
 from pytest_looplet.choices import BUILT_IN_BACKENDS, Choice, read_choices
-from pytest_looplet.phase1 import stored_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +52,18 @@ class Options(NamedTuple):
     agent: str | None
     asked: tuple[str, ...]
 
+    @property
+    def is_busy(self) -> bool:
+        """Say whether there is something to do or to refuse in a session that may have no evals."""
+        return bool(self.asked or self.reports or self.baseline)
+
 
 OPTIONS = pytest.StashKey[Options]()
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Say whether this process is a worker of xdist."""
+    return hasattr(config, "workerinput")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -137,7 +146,11 @@ def resolve(config: pytest.Config) -> Options:
     )
     if record:
         _check_record(options)
-    return stored_session.adopt(options, options.traces) if options.traces else options
+    if options.traces is None:
+        return options
+    from pytest_looplet.phase1.stored_session import adopt  # only where stored runs are scored
+
+    return adopt(options, options.traces)
 
 
 def _given(config: pytest.Config, name: str) -> tuple[str, Any]:

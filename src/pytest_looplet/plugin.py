@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_looplet import cells, collect, files, hookspecs, options
-from pytest_looplet.controller import Controller
 from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by name in this module
     CALL_FAILED,
     _looplet_item,
@@ -23,11 +22,7 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     trace_snapshot,
     workdir,
 )
-from pytest_looplet.golden import recordings
-from pytest_looplet.golden.orphans import OrphanHooks
-from pytest_looplet.golden.snapshot_guard import SnapshotHooks
-from pytest_looplet.reporting.report import LLM_ATTRIBUTE, REPORT_ATTRIBUTE
-from pytest_looplet.worker import Worker, is_worker, uses_llm
+from pytest_looplet.options import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,12 +47,35 @@ def pytest_configure(config: pytest.Config) -> None:
     files.add_python_files(config)
     config.stash[options.OPTIONS] = options.resolve(config)
     if is_worker(config):
+        from pytest_looplet.worker import Worker
+
         config.pluginmanager.register(Worker(config), "looplet-worker")
-    else:
-        config.pluginmanager.register(Controller(config), "looplet-controller")
-    config.pluginmanager.register(OrphanHooks(config), "looplet-pending")
+    if (config.rootpath / ".looplet" / "pending").is_dir():
+        from pytest_looplet.golden.orphans import OrphanHooks
+
+        config.pluginmanager.register(OrphanHooks(config), "looplet-pending")
     if config.pluginmanager.hasplugin("syrupy"):
+        from pytest_looplet.golden.snapshot_guard import SnapshotHooks
+
         config.pluginmanager.register(SnapshotHooks(config), "looplet-snapshots")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    if config.stash[options.OPTIONS].is_busy or config.pluginmanager.hasplugin("dsession"):
+        _report_evals(config)
+
+
+def _report_evals(config: pytest.Config) -> None:
+    """Load what reports evals, unless it is there. An xdist worker leaves that to its controller."""
+    if is_worker(config) or config.pluginmanager.hasplugin("looplet-controller"):
+        return
+    from pytest_looplet.controller import Controller
+
+    controller = Controller(config)
+    config.pluginmanager.register(controller, "looplet-controller")
+    controller.begin()
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -79,7 +97,10 @@ def pytest_collect_file(
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    return collect.make_module(module_path, parent)
+    module = collect.make_module(module_path, parent)
+    if module is not None:
+        _report_evals(parent.config)
+    return module
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -95,8 +116,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     cell = cells.cell_of(item)
+    if collect.uses_llm(item):
+        _report_evals(item.config)
     if cell is not None:  # in the id, trial, backend and parameters may stand beside the case
-        item.extra_keyword_matches.add(recordings.case_keyword(cell.case.id))
+        from pytest_looplet.golden.recordings import case_keyword
+
+        item.extra_keyword_matches.add(case_keyword(cell.case.id))
     if cell is not None and not {"judge", "llm"}.isdisjoint(item.fixturenames):  # type: ignore[attr-defined]  # a function
         from pytest_looplet.judges.eval_calls import note_calls  # loads looplet, which collecting evals did
 
@@ -128,7 +153,9 @@ def pytest_runtest_makereport(
 
         annotate(item, call, made)
         hide_in_report(item, made)
-    elif uses_llm(item):
+    elif collect.uses_llm(item):
+        from pytest_looplet.reporting.report import LLM_ATTRIBUTE
+
         setattr(made, LLM_ATTRIBUTE, True)
     return made
 
@@ -136,7 +163,10 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """A subtest's output is added to its report after `pytest_runtest_makereport`."""
-    if hasattr(report, REPORT_ATTRIBUTE) and isinstance(report, pytest.SubtestReport):
-        from pytest_looplet.reporting.hide import hide_output
+    if isinstance(report, pytest.SubtestReport):
+        from pytest_looplet.reporting.report import REPORT_ATTRIBUTE
 
-        hide_output(report)
+        if hasattr(report, REPORT_ATTRIBUTE):
+            from pytest_looplet.reporting.hide import hide_output  # loads looplet, which the eval did
+
+            hide_output(report)

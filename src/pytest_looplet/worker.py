@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_looplet import backends, cells
+from pytest_looplet import backends, cells, collect
 from pytest_looplet.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -19,23 +19,6 @@ if TYPE_CHECKING:
 _TRIAL = re.compile(r"-t[0-9]+\Z")
 
 
-def is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")
-
-
-def uses_llm(item: pytest.Item) -> bool:
-    return "llm" in getattr(item, "fixturenames", ())
-
-
-def uses_judge(item: pytest.Item) -> bool:
-    """Say whether `judge` is ours in this item, and not a fixture of the user's."""
-    definitions: Any = getattr(
-        item, "_fixtureinfo", None
-    )  # private; without it the judge is connected when it is asked
-    found: Any = definitions.name2fixturedefs.get("judge") if definitions else None
-    return bool(found) and found[-1].func.__module__ == "pytest_looplet.fixtures"
-
-
 def before_items(session: pytest.Session, worker: str | None = None, worker_count: int = 1) -> None:
     """Phase 1, when an item needs a run or a live model. A usage error ends the session, except in a worker:
     there it becomes the error of every run.
@@ -43,7 +26,7 @@ def before_items(session: pytest.Session, worker: str | None = None, worker_coun
     failed = session.testsfailed and not session.config.option.continue_on_collection_errors
     if failed or session.config.option.collectonly:
         return
-    if not any(uses_llm(item) or cells.cell_of(item) for item in session.items):
+    if not any(collect.uses_llm(item) or cells.cell_of(item) for item in session.items):
         return
     from pytest_looplet.phase1.runs import phase_1, refuse_all  # loads looplet
 

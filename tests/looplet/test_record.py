@@ -42,6 +42,15 @@ def test_records_survive_pickle_and_copy() -> None:
     assert copy.deepcopy(step) == step
 
 
+def test_a_deep_copy_shares_nothing_that_can_change() -> None:
+    step = Step(1, ToolCall("a", {"x": [1]}), ToolResult("a", {"y": 2}), usage=Usage(3, 4))
+    copied = copy.deepcopy([step, step])
+    assert copied[0] is copied[1]
+    assert copied[0].usage is step.usage
+    copied[0].tool_call.args["x"].append(2)
+    assert step.tool_call.args == {"x": [1]}
+
+
 def test_a_step_survives_its_dict() -> None:
     step = Step(1, ToolCall("a", {"x": [1]}, "why", "c1"), ToolResult("a", error="no", warnings=("w",)), usage=Usage(1))
     assert Step.from_dict(step.to_dict()) == step

@@ -65,6 +65,19 @@ def test_ini_widens_files_and_functions(pytester: pytest.Pytester) -> None:
     ]
 
 
+def test_files_that_the_ini_file_names_by_any_name_are_collected(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, ini="looplet_files = checks/**/*.py\n")
+    pytester.makepyfile(**{"checks/deep/one": EVALS, "other/one": "raise ValueError('imported')"})
+    assert len(_ids(pytester, "checks")) == len(_ids(pytester, "evals")) == 6
+    assert len(_ids(pytester)) == 12
+
+
+def test_eval_files_that_are_tests_by_python_files_stay_tests(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, ini="python_files = eval_*.py\n")
+    pytester.makepyfile(**{"elsewhere/eval_more": "def test_more(): pass\n"})
+    assert "elsewhere/eval_more.py::test_more" in _ids(pytester)
+
+
 def test_imported_evals_are_out_and_assigned_ones_are_in(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         **{

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.plugin_files import write_suite
+from tests.support.plugin_files import INI, write_suite
 
 
 def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytest.Pytester) -> None:
@@ -16,12 +16,27 @@ def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytes
             loaded = [name for name in mine if name in sys.modules]
             assert "pytest_looplet.plugin" in sys.modules
             assert loaded == []
+            assert "pytest_looplet.controller" not in sys.modules
         """
     )
     others = ("syrupy", "xdist", "xdist.looponfail", "asyncio", "hypothesispytest", "anyio")
     flags = [flag for name in others for flag in ("-p", f"no:{name}")]
     result = pytester.runpytest_subprocess(*flags)
     result.assert_outcomes(passed=1)
+
+
+def test_modules_of_others_are_looked_up_once(pytester: pytest.Pytester) -> None:
+    """With a folder in any line of python_files, pytest's import hook looks for each module before Python does."""
+    pytester.makeini(INI + "looplet_files = **/checks/**/check_*.py\n")
+    pytester.makepyfile(
+        """
+        def test_lines(pytestconfig):
+            lines = pytestconfig.getini("python_files")
+            assert {"eval_*.py", "check_*.py"} < set(lines)
+            assert not [line for line in lines if "/" in line]
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=1)
 
 
 def test_a_suite_without_evals_loads_nothing_up_to_its_last_line(pytester: pytest.Pytester) -> None:

@@ -19,13 +19,13 @@ from syrupy.location import PyTestLocation
 
 from pytest_looplet.backends import is_named_live
 from pytest_looplet.cells import cell_of
+from pytest_looplet.collect import uses_llm
 from pytest_looplet.golden import pending
 from pytest_looplet.golden.snapshot_guard import NOTES, SUFFIX, UNCOMPARED, relative_to_root, session_id
 from pytest_looplet.golden.snapshot_text import in_detail, in_words, text_of
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.runs import outcome_of
 from pytest_looplet.reporting.entries import node_id
-from pytest_looplet.worker import uses_llm
 
 if TYPE_CHECKING:
     from syrupy.assertion import AssertionResult

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_looplet.worker import is_worker
+from pytest_looplet.options import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

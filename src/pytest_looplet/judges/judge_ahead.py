@@ -19,12 +19,11 @@ from pytest_looplet.cells import cell_of
 from pytest_looplet.collect import is_eval
 from pytest_looplet.judges.eval_calls import Calls
 from pytest_looplet.judges.judging import judge_choice, live_judge
-from pytest_looplet.options import OPTIONS
+from pytest_looplet.options import OPTIONS, is_worker
 from pytest_looplet.phase1.output import Output, belonging_to, separated, unattributed
 from pytest_looplet.phase1.runs import REMOTE_CONCURRENCY
 from pytest_looplet.phase1.store import STORE
 from pytest_looplet.skips import is_skipped
-from pytest_looplet.worker import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,13 +15,13 @@ from looplet.evals.script import scripted
 from looplet.trace.redact import Redaction, Redactor
 from pytest_looplet.backends import choice_of, connected, connected_judge, is_named_live
 from pytest_looplet.cells import cell_of
+from pytest_looplet.collect import uses_judge
 from pytest_looplet.golden.recordings import replace_recording
 from pytest_looplet.judges.eval_calls import Calls
 from pytest_looplet.judges.taps import JournalTap, tapped
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.costs import check_prices, is_spent, note_spent, price_table, provider_of
 from pytest_looplet.phase1.pool import cost_reached
-from pytest_looplet.worker import uses_judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

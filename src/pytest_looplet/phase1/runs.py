@@ -14,8 +14,8 @@ import pytest
 from looplet.evals.collect import Collector, collectors_in
 from pytest_looplet.backends import connected, is_named_live
 from pytest_looplet.cells import Cell, cell_of
-from pytest_looplet.collect import is_eval
-from pytest_looplet.options import OPTIONS
+from pytest_looplet.collect import is_eval, uses_judge, uses_llm
+from pytest_looplet.options import OPTIONS, is_worker
 from pytest_looplet.phase1 import stored_session
 from pytest_looplet.phase1.costs import check_prices, price_table
 from pytest_looplet.phase1.interrupt import terminable
@@ -26,7 +26,6 @@ from pytest_looplet.phase1.progress import session_progress
 from pytest_looplet.phase1.store import STORE, MemoryStore, Outcome
 from pytest_looplet.phase1.stored import StoredRuns
 from pytest_looplet.skips import is_skipped
-from pytest_looplet.worker import is_worker, uses_judge, uses_llm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import find, given
 from hypothesis import strategies as st
 from tests.support.secrets import KEYS, escaped
 from tests.support.traces import Script, json_values, write_trace
@@ -12,7 +12,17 @@ from tests.support.traces import Script, json_values, write_trace
 from looplet.errors import TraceError
 from looplet.events import Compacted, HookDecided, ModelFailed, ModelReplied, Noticed, RunStarted
 from looplet.messages import Message, Prompt, RawCall, Reply, Settings, ToolSchema
-from looplet.trace.redact import REDACTED, Redaction, Redactor, redaction, redaction_for, redactor_id
+from looplet.trace.redact import (
+    _BEARER,
+    _EMAIL,
+    _PATTERNS,
+    REDACTED,
+    Redaction,
+    Redactor,
+    redaction,
+    redaction_for,
+    redactor_id,
+)
 from looplet.types import ErrorKind, ToolCall, ToolResult
 
 if TYPE_CHECKING:
@@ -39,6 +49,14 @@ def test_the_built_in_patterns_leave_alone(text: str) -> None:
 
 def test_emails_are_redacted_when_asked() -> None:
     assert Redactor(emails=True)("write to ann.b+c@mail.example.org.") == f"write to {REDACTED}."
+
+
+@pytest.mark.parametrize("pattern", [pattern for _, pattern in (*_PATTERNS, _BEARER, _EMAIL)])
+def test_the_shortest_secret_of_each_kind_is_found(pattern: str) -> None:
+    shortest = find(st.from_regex(pattern, fullmatch=True), bool)
+    assert Redactor(emails=True)(shortest) == REDACTED
+    if pattern != _EMAIL[1]:
+        assert Redactor()(shortest) == REDACTED
 
 
 def test_a_key_without_an_end_is_redacted_as_far_as_it_looks_like_one() -> None:

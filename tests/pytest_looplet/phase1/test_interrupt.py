@@ -49,8 +49,13 @@ def test_threads_of_async_agents_keep_the_process_no_longer_than_others(pytester
 def test_x_leaves_behind_what_hangs_and_starts_nothing_more(
     pytester: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
-    shop = SYNC.replace(
-        'if not task.endswith("17"):', 'if task.endswith("17"):\n            raise ValueError("no")\n        else:'
+    first = """if task.endswith("17"):
+            BEGUN.wait(60)
+            raise ValueError("no")
+        else:
+            BEGUN.set()"""
+    shop = SYNC.replace('if not task.endswith("17"):', first).replace(
+        "    free = agent", "    free, BEGUN = agent, threading.Event()"
     )
     write_suite(pytester, shop=shop)
     result = pytester.runpytest_subprocess("-x", "--looplet-concurrency=2", *workers, timeout=HUNG_S)
