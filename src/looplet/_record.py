@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _MISSING = object()
+_PLAIN = frozenset({str, int, float, bool, type(None)})  # of which no copy is made
 
 
 @dataclass_transform(frozen_default=True)
@@ -111,7 +112,7 @@ class Record(metaclass=_RecordType):
         from copy import deepcopy  # which is loaded: it asked for this
 
         values = self._values()
-        copies = [deepcopy(value, memo) for value in values]
+        copies = [value if type(value) in _PLAIN else deepcopy(value, memo) for value in values]
         return self if all(map(is_, copies, values)) else type(self)(*copies)
 
     def __reduce__(self) -> tuple[Any, ...]:

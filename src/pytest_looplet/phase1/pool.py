@@ -69,7 +69,10 @@ class _Running:
 
 
 class Pool:
-    """One daemon thread a run, `concurrency` at once: a session that ends does not wait for calls in flight."""
+    """One daemon thread a run, `concurrency` at once: a session that ends does not wait for calls in flight.
+
+    `meanwhile` is called once, when as many runs as may be are on their way.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Pool:
         timeout: float | None = None,
         limits: Limits = Limits(),  # noqa: B008  # frozen
         told: Callable[[Job, Outcome], None] = lambda _job, _outcome: None,
+        meanwhile: Callable[[], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._store = store
@@ -87,6 +91,7 @@ class Pool:
         self._timeout = timeout
         self._limits = limits
         self._told = told
+        self._meanwhile = meanwhile
         self._progress = progress
         self._fresh: deque[Job] = deque()
         self._others: list[Job] = []  # claimed by other processes, and not published yet when we looked
@@ -101,6 +106,8 @@ class Pool:
         try:
             while self._fresh or self._others or self._running:
                 self._start()
+                if not (self._fresh and self._has_room()):
+                    self._use_the_wait()
                 self._collect()
                 self._expire()
                 leash.check()
@@ -121,6 +128,11 @@ class Pool:
                 self._take(job)
         if self._limits.is_hurried(self._tally):
             self._leave_behind()
+
+    def _use_the_wait(self) -> None:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
     def _has_room(self) -> bool:
         return len(self._running) < self._concurrency

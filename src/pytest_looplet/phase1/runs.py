@@ -6,6 +6,7 @@ Runs share one process, so nothing else may run beside them: fixtures and monkey
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 RUN_FIXTURE = "_looplet_run"
 
 REMOTE_CONCURRENCY = 8
+_EARLIER = "earlier"  # below .looplet, until there is time to remove it
 
 
 def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> None:
@@ -62,15 +64,15 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     jobs = list(_jobs(cells, _collectors(session.items), config, may_refuse=worker is None).values())
     store.once("clean", lambda: _clean(config))
     if worker is not None:
-        _beside_others(jobs, store, config, worker, worker_count)
+        _beside_others(jobs, store, session, worker, worker_count)
         return
     store.tally.expect(len(jobs))
     with terminable():
-        _run_jobs(jobs, store, config, worker_count)
+        _run_jobs(jobs, store, session, worker_count)
         _judge_ahead(session, judges=judges)
 
 
-def _beside_others(jobs: list[Job], store: Store, config: pytest.Config, worker: str, worker_count: int) -> None:
+def _beside_others(jobs: list[Job], store: Store, session: pytest.Session, worker: str, worker_count: int) -> None:
     from pytest_looplet.phase1.shared_store import FileStore  # only in xdist's workers
 
     assert isinstance(store, FileStore), "workers are made with one"  # noqa: S101  # for the type checker
@@ -78,7 +80,7 @@ def _beside_others(jobs: list[Job], store: Store, config: pytest.Config, worker:
     store.tally.expect(len(jobs))
     store.enter_phase_1(worker)
     try:
-        _run_jobs(_rotated(jobs, worker), store, config, worker_count)
+        _run_jobs(_rotated(jobs, worker), store, session, worker_count)
     finally:
         store.leave_phase_1(worker)
 
@@ -170,21 +172,31 @@ def _names(cells: list[Cell], root: Path) -> dict[Key, str]:
     names: dict[Key, str] = {}
     for name, sharing in short.items():
         for cell in sharing:
-            place = cell.file.relative_to(root) if cell.file.is_relative_to(root) else Path(cell.file.name)
-            prefix = "-".join((*place.with_suffix("").parts, cell.agent_name))
-            names[cell.key] = name if len(sharing) == 1 else f"{prefix}-{name}"
+            names[cell.key] = name if len(sharing) == 1 else f"{_place(cell, root)}-{name}"
     return names
 
 
+def _place(cell: Cell, root: Path) -> str:
+    file = cell.file.relative_to(root) if cell.file.is_relative_to(root) else Path(cell.file.name)
+    return "-".join((*file.with_suffix("").parts, cell.agent_name))
+
+
 def _clean(config: pytest.Config) -> None:
-    """Traces are those of the last session with evals."""
+    """Traces are those of the last session with evals. Those before are moved away: removing them takes long."""
     folder = config.rootpath / ".looplet"
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    _remove_earlier(config.rootpath)  # of a session that was cut short
+    (folder / _EARLIER).mkdir(exist_ok=True)
     for name in ("runs", "work"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            (folder / name).rename(folder / _EARLIER / name)
         (folder / name).mkdir()
     stored_session.write(folder / "runs", config.stash[OPTIONS])
+
+
+def _remove_earlier(root: Path) -> None:
+    shutil.rmtree(root / ".looplet" / _EARLIER, ignore_errors=True)
 
 
 def _rotated(jobs: list[Job], worker: str) -> list[Job]:
@@ -194,17 +206,45 @@ def _rotated(jobs: list[Job], worker: str) -> list[Job]:
     return jobs[start:] + jobs[:start]
 
 
-def _run_jobs(jobs: list[Job], store: Store, config: pytest.Config, worker_count: int) -> None:
+def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_count: int) -> None:
+    config = session.config
+
     def shown(write: Callable[[], None]) -> None:
         with on_terminal(config):
             write()
 
     progress = None if is_worker(config) else session_progress(config, store.tally, shown)  # else the controller's
+
+    def meanwhile() -> None:
+        _get_ready(session.items)
+        _remove_earlier(config.rootpath)
+
     with unattributed(config), separated():
-        _pool(store, config, jobs, worker_count, progress).run(jobs)
+        _pool(store, config, jobs, worker_count, progress, meanwhile).run(jobs)
 
 
-def _pool(store: Store, config: pytest.Config, jobs: list[Job], worker_count: int, progress: Progress | None) -> Pool:
+def _get_ready(items: Iterable[pytest.Item]) -> None:
+    """Do for the evals what has to be done anyway. What fails here fails again where it can be told."""
+    from pytest_looplet import item as _  # noqa: F401  # and what it stands on
+    from pytest_looplet.reporting import summary as _summary  # noqa: F401
+    from pytest_looplet.reporting.digests import case_digest, eval_digest
+
+    with suppress(Exception):
+        for item in items:
+            cell = cell_of(item)
+            if cell is not None and isinstance(item, pytest.Function):
+                eval_digest(item)
+                case_digest(item, cell)
+
+
+def _pool(
+    store: Store,
+    config: pytest.Config,
+    jobs: list[Job],
+    worker_count: int,
+    progress: Progress | None,
+    meanwhile: Callable[[], None] | None = None,
+) -> Pool:
     options = config.stash[OPTIONS]
     remote = any(job.backend.remote for job in jobs)
     concurrency = options.concurrency or (REMOTE_CONCURRENCY if remote else 1)
@@ -218,5 +258,6 @@ def _pool(store: Store, config: pytest.Config, jobs: list[Job], worker_count: in
         timeout=options.run_timeout,
         limits=Limits(config.getoption("maxfail") or 0, options.max_cost),
         told=told,
+        meanwhile=meanwhile,
         progress=progress,
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.store import Outcome
 
 _LOG_CHARS = 20_000
+_PATTERNS = Secrets()  # of no run in particular
 
 
 def entry_of(
@@ -98,7 +99,7 @@ def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[s
         "model": outcome.model,
         "trace": outcome.trace,
         "usage": _usage(outcome).to_dict(),
-        "stop_reason": Secrets()(outcome.result.stop_reason) if outcome.result else None,
+        "stop_reason": _PATTERNS(outcome.result.stop_reason) if outcome.result else None,
         **secrets.value(told),
     }
 
