@@ -6,8 +6,7 @@ when ours are used, so a fixture of yours with the same name wins everywhere.
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from looplet.result import RunResult
     from pytest_looplet.cells import Cell
     from pytest_looplet.golden.snapshot import TraceSnapshot
-
-T = TypeVar("T")
 
 CALL_FAILED = pytest.StashKey[bool]()
 
@@ -71,15 +68,9 @@ def _looplet_run(_looplet_item: pytest.Function) -> RunResult:
         from looplet._pretty import visible  # an error may quote what a model or a server wrote
 
         pytest.fail(visible(str(outcome.error), keep="\n"), pytrace=False)
-    return own_copy(outcome.result)
-
-
-def own_copy(value: T) -> T:
-    """What one eval changes is not what the next one scores. An object that cannot be copied is shared."""
-    try:
-        return copy.deepcopy(value)
-    except Exception:  # noqa: BLE001  # boundary: whatever an agent returned
-        return value
+    result = outcome.own_result()
+    assert result is not None, "there is one, looked at above"  # noqa: S101  # for the type checker
+    return result
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from pytest_looplet.judges.judging import judge_choice, live_judge
 from pytest_looplet.options import OPTIONS, is_worker
 from pytest_looplet.phase1.output import Output, belonging_to, separated, unattributed
 from pytest_looplet.phase1.runs import REMOTE_CONCURRENCY
-from pytest_looplet.phase1.store import STORE
+from pytest_looplet.phase1.store import STORE, own_copy
 from pytest_looplet.skips import is_skipped
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _ask(item: pytest.Function) -> None:
     choice = judge_choice(item.config.stash[OPTIONS], cell.backend)
     assert choice is not None, "it is eligible"  # noqa: S101  # for the type checker
     judge = Judge(live_judge(choice, item.config).model(ahead=True), redact=Calls("judge", item, cell).redactor)
-    run = fixtures.own_copy(outcome.result) if outcome else None
-    offered = {"run": run, "case": fixtures.own_copy(cell.case), "judge": judge}
+    run = own_copy(outcome.result) if outcome else None
+    offered = {"run": run, "case": own_copy(cell.case), "judge": judge}
     with belonging_to(Output()):  # it prints when it is called for its score
         value = item.function(**{name: offered[name] for name in inspect.signature(item.function).parameters})
         if inspect.iscoroutine(value):

@@ -16,7 +16,7 @@ from pytest_looplet.phase1.interrupt import Leash
 from pytest_looplet.phase1.perform import describe, perform
 from pytest_looplet.phase1.progress import TICK_S
 from pytest_looplet.phase1.sinks import WRITING
-from pytest_looplet.phase1.store import ATTEMPTS, POLL_S, Outcome
+from pytest_looplet.phase1.store import ATTEMPTS, POLL_S, Outcome, own_copy
 from pytest_looplet.phase1.stored import keep, shown
 
 if TYPE_CHECKING:
@@ -165,12 +165,10 @@ class Pool:
         def work() -> None:
             in_flight.thread = threading.get_ident()
             try:
-                outcome = perform(job, in_flight)
+                outcome = _executed(job, in_flight)
             except BaseException as error:  # noqa: BLE001  # nobody would ever hear of this run, and wait for it
-                outcome = _of(job, f"the run of case {job.cell.case.id!r} failed: {describe(error)}")
-            if in_flight.finish():  # else what became of it is written already
-                with WRITING:
-                    outcome = _kept(job, outcome)
+                failed = f"the run of case {job.cell.case.id!r} failed: {describe(error)}"
+                outcome = _kept(job, _of(job, failed)) if in_flight.finish() else _of(job, failed)
             self._finished.put((number, outcome))
 
         threading.Thread(target=work, name=f"looplet-{job.name}", daemon=True).start()
@@ -230,6 +228,15 @@ class Pool:
     def _publish(self, job: Job, claim: Claim, outcome: Outcome) -> None:
         self._store.publish(job.cell.key, outcome)
         claim.release()
+
+
+def _executed(job: Job, in_flight: InFlight) -> Outcome:
+    outcome = perform(job, in_flight)
+    if in_flight.finish():  # else what became of it is written already
+        with WRITING:
+            outcome = _kept(job, outcome)
+        outcome.spare = own_copy(outcome.result)
+    return outcome
 
 
 def _kept(job: Job, outcome: Outcome) -> Outcome:

@@ -143,7 +143,7 @@ def _dumps(outcome: Outcome) -> bytes:
         packed = pickle.dumps(result)
     except Exception:  # noqa: BLE001  # a stranger's __reduce__ may raise anything
         packed = pickle.dumps(_from_trace(result))
-    return pickle.dumps((replace(outcome, result=None), result and result.trace_dir, packed))
+    return pickle.dumps((replace(outcome, result=None, spare=None), result and result.trace_dir, packed))
 
 
 def _loads(data: bytes) -> Outcome:

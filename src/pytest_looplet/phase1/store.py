@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from looplet.result import RunResult
 
 Key = tuple[str, ...]
+T = TypeVar("T")
 
 ATTEMPTS = 2  # a run that ends its process is tried this often
 POLL_S = 0.02  # how often a worker looks what another process has done
@@ -35,6 +37,20 @@ class Outcome:
     stdout: str = ""
     stderr: str = ""
     log: str = ""
+    spare: RunResult | None = None  # a copy for the first eval, made where nobody waits for it
+
+    def own_result(self) -> RunResult | None:
+        """A copy of the result: what one eval changes is not what the next one scores."""
+        spare, self.spare = self.spare, None
+        return own_copy(self.result) if spare is None else spare
+
+
+def own_copy(value: T) -> T:
+    """An object that cannot be copied is shared."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001  # boundary: whatever an agent returned
+        return value
 
 
 class Claim:

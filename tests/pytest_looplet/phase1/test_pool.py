@@ -9,6 +9,7 @@ import pytest
 from tests.support.plugin_files import EVALS, SHOP, executions, write_suite
 
 from looplet.evals import EvalCase
+from looplet.result import RunResult
 from pytest_looplet.backends import Backend
 from pytest_looplet.cells import Cell
 from pytest_looplet.phase1 import pool
@@ -51,6 +52,24 @@ def _run(
 def _errors(store: MemoryStore, jobs: list[Job]) -> list[str | None]:
     outcomes = [store.get(job.cell.key) or Outcome(error="nothing published") for job in jobs]
     return [outcome.error for outcome in outcomes]
+
+
+def test_runs_begin_one_by_one_and_the_next_at_once_when_one_is_back(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "PACE_S", 60)  # nothing but a run that comes back makes the next one begin
+    in_flight_at_each_wait = []
+
+    class Watched(Pool):
+        def _patience(self) -> float | None:
+            in_flight_at_each_wait.append(len(self._running))
+            return super()._patience()
+
+    monkeypatch.setattr(pool, "perform", lambda _job, _in_flight: Outcome())
+    store = MemoryStore()
+    Watched(store, 6).run(jobs)
+    assert _errors(store, jobs) == [None] * 6
+    assert in_flight_at_each_wait == [1] * 6
 
 
 def test_no_more_runs_than_asked_for_are_in_flight(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +247,19 @@ def test_a_run_that_ends_in_no_outcome_is_an_error_and_is_waited_for_no_longer(
     errors = _errors(_run(jobs, fake, monkeypatch), jobs)
     assert [error is None for error in errors] == [True, True, False, True, True, True]
     assert (errors[2] or "").startswith("the run of case 'c2' failed: GeneratorExit: odd")
+
+
+def test_a_result_that_ends_the_thread_when_it_is_copied_is_an_error_and_is_waited_for_no_longer(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Odd:
+        def __deepcopy__(self, _memo: object) -> object:
+            raise SystemExit("odd")
+
+    errors = _errors(_run(jobs, lambda _job, _: Outcome(RunResult("done", output=Odd())), monkeypatch), jobs)
+    assert [(error or "").splitlines()[0] for error in errors] == [
+        f"the run of case 'c{number}' failed: SystemExit: odd" for number in range(6)
+    ]
 
 
 def test_an_outcome_that_cannot_be_kept_is_an_error_of_its_run(
