@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import traceback
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -24,6 +23,7 @@ from pytest_looplet.phase1 import agents, stored
 from pytest_looplet.phase1.agents import RunError
 from pytest_looplet.phase1.costs import provider_of, with_costs
 from pytest_looplet.phase1.output import Output, belonging_to
+from pytest_looplet.phase1.places import Places
 from pytest_looplet.phase1.sinks import WRITING, QueuedSink, QueuedWorkdirSink
 from pytest_looplet.phase1.store import Outcome
 from pytest_looplet.phase1.workpaths import WorkdirRedactor, WorkdirReplay
@@ -49,13 +49,8 @@ class Job:
     collectors: tuple[Collector, ...] = ()
 
     @cached_property
-    def trace(self) -> Path:
-        return self.root.joinpath(".looplet", "runs", self.name)
-
-    @cached_property
-    def partial(self) -> Path:
-        """Where the trace is while the run goes on."""
-        return self.trace.with_name(f"{self.name}.partial")
+    def places(self) -> Places:
+        return Places(self.root.joinpath(".looplet", "runs", self.name))
 
     @cached_property
     def workdir(self) -> Path:
@@ -95,11 +90,9 @@ def perform(job: Job, in_flight: InFlight) -> Outcome:
 
 def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
     llm = _llm(job, outcome)
-    if job.partial.exists():
-        shutil.rmtree(job.partial, ignore_errors=True)  # of an attempt that ended its process
     workdir = job.workdir if job.has_workdir else None
     # an agent can reach what is bound here: nothing that leads to the case
-    capture = Capture(partial(_hooks, job.partial, workdir, in_flight), dict(job.labels))
+    capture = Capture(partial(_hooks, job.places, workdir, in_flight), dict(job.labels))
     in_flight.capture = capture
     loops: list[RunResult] = []
     try:
@@ -107,25 +100,30 @@ def _execute(job: Job, in_flight: InFlight, outcome: Outcome) -> None:
             with capturing(capture):
                 value = agents.call(job, llm)
         finally:
-            loops = _results(capture)
+            loops = _results(capture, job.places, len(in_flight.loops))
             outcome.result = loops[-1] if loops else None
         outcome.result = _collected(_result(value, loops, job), job)
     finally:
         if not in_flight.finish():
             raise _GivenUp
-        _leave(job, llm, bool(loops), outcome)
+        _leave(job, llm, in_flight, bool(loops), outcome)
     _check_provider(outcome.result, outcome)
     if job.record and outcome.error is None:
         _record(job, bool(loops))
 
 
-def _results(capture: Capture) -> list[RunResult]:
+def _results(capture: Capture, places: Places, count: int) -> list[RunResult]:
     """What the loops left that were started, those included that the agent left open."""
-    runs = [run for run in capture.runs if hasattr(run, "result")]
-    for run in runs:
+    ours = {str(places.of_loop(number)) for number in range(1, count + 1)}
+    results: list[RunResult] = []
+    for number, run in enumerate(capture.runs, 1):
+        if not hasattr(run, "result"):
+            continue
         _close(run)
-    results = [run.result for run in runs]
-    results = [result for result in results if result.trace_dir is not None and is_trace(Path(result.trace_dir))]
+        result = run.result
+        place = result.trace_dir if result.trace_dir in ours else str(places.of_loop(number))  # else one of the agent's
+        if is_trace(Path(place)):
+            results.append(result.replace(trace_dir=place))
     if len(results) > 1:
         results[-1] = results[-1].replace(all=tuple(results))
     return results
@@ -148,14 +146,13 @@ def _collected(result: RunResult, job: Job) -> RunResult:
     return collected.replace(all=(*result.all[:-1], last))
 
 
-def _leave(job: Job, llm: Any, ran_loops: bool, outcome: Outcome) -> None:
+def _leave(job: Job, llm: Any, in_flight: InFlight, ran_loops: bool, outcome: Outcome) -> None:
     """Give the trace its place, and say in `outcome` where it is; also of an agent that failed."""
     if isinstance(llm, (ReplayBackend, MockLLMBackend)):
         outcome.model = llm.name
     with WRITING:
-        found = traces_in(job.partial)
-        is_whole = len(found) == 1  # of one loop the trace is the directory itself
-        trace = _settle(found, job.partial, job.trace) if found else None
+        moves = job.places.settle(max(1, len(in_flight.loops)))  # what ran no loop was written as if it were one
+    trace = job.places.trace if moves else None
     if isinstance(llm, ReplayBackend):
         from pytest_looplet.golden import stale  # reads and compares traces, which scripted runs have no use for
 
@@ -163,18 +160,18 @@ def _leave(job: Job, llm: Any, ran_loops: bool, outcome: Outcome) -> None:
     if trace is not None:
         outcome.trace = trace.relative_to(job.root).as_posix()
     if outcome.result is not None:
-        outcome.result = _moved(outcome.result, job.trace, is_whole=is_whole)
+        outcome.result = _moved(outcome.result, moves)
     if job.has_workdir and job.workdir.is_dir():
         outcome.workdir = job.workdir.relative_to(job.root).as_posix()
 
 
-def _moved(result: RunResult, target: Path, *, is_whole: bool) -> RunResult:
-    place = target if is_whole or result.trace_dir is None else target / Path(result.trace_dir).name
-    return result.replace(trace_dir=str(place), all=tuple(_moved(one, target, is_whole=False) for one in result.all))
+def _moved(result: RunResult, moves: dict[str, str]) -> RunResult:
+    place = moves.get(result.trace_dir or "", result.trace_dir)
+    return result.replace(trace_dir=place, all=tuple(_moved(one, moves) for one in result.all))
 
 
-def _hooks(folder: Path, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
-    path = folder / f"run_{number}"
+def _hooks(places: Places, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
+    path = places.of_loop(number)
     return (
         in_flight.watch(),
         QueuedWorkdirSink(path, workdir) if workdir else QueuedSink(path, redact=True, bare=True),
@@ -209,29 +206,6 @@ def no_script(cell: Cell) -> str:
     return f"--looplet-backend=mock: case {cell.case.id!r} of {cell.file.name} has no script; add script=[...] to it"
 
 
-def _settle(found: list[Path], partial_trace: Path, target: Path) -> Path:
-    """Give the trace its place: one loop's trace is the directory itself, several stay run_1, run_2 ... in it."""
-    _replace(target, partial_trace if len(found) > 1 else found[0])
-    if len(found) > 1:
-        return target
-    try:
-        partial_trace.rmdir()
-    except OSError:  # something else is in it: the agent's own result, traces that were never begun
-        if (partial_trace / stored.OWN_RESULT).is_dir():
-            (partial_trace / stored.OWN_RESULT).rename(target / stored.OWN_RESULT)
-        shutil.rmtree(partial_trace, ignore_errors=True)
-    return target
-
-
-def _replace(target: Path, folder: Path) -> None:
-    """Give `folder` the name `target`."""
-    try:
-        folder.rename(target)
-    except OSError:  # there is one: of a session whose directory was not emptied
-        shutil.rmtree(target, ignore_errors=True)
-        folder.rename(target)
-
-
 def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
     """What evals get as `run`: the agent's own RunResult, else its last loop, else its messages.
 
@@ -242,7 +216,7 @@ def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
         own = value.replace(trace_dir=known.trace_dir, all=known.all)
         if own != known:
             agents.check_result(own, job.cell.agent_name)
-            _write(own, job.partial / stored.OWN_RESULT, job)
+            _write(own, job.places.of_own_result, job)
         return own
     if known is not None:
         return known
@@ -253,7 +227,7 @@ def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
         )
     made = value if isinstance(value, RunResult) else result_from_messages(value, job.cell.case.task)
     agents.check_result(made, job.cell.agent_name)
-    folder = job.partial / "run_1"
+    folder = job.places.of_loop(1)
     _write(made, folder, job)
     return made.replace(trace_dir=str(folder), all=())
 
@@ -273,14 +247,14 @@ def _check_provider(result: RunResult, outcome: Outcome) -> None:
 def _record(job: Job, ran_loops: bool) -> None:
     if not ran_loops:
         raise RunError(f"agent {job.cell.agent_name} ran no looplet loop, so there is nothing to record")
-    for trace in traces_in(job.trace):
+    for trace in traces_in(job.places.trace):
         why = read_journal(trace).incomplete
         if why is not None:
             raise RunError(f"case {job.cell.name!r} was not recorded: its trace is incomplete ({why}); record it again")
     from pytest_looplet.golden import pending  # only where something is recorded
 
     recording = recording_dir(job.cell)
-    replace_recording(recording, job.trace)
+    replace_recording(recording, job.places.trace)
     pending.discard(job.root, pending.RECORDING, recording)  # what waited there was compared with the old one
 
 

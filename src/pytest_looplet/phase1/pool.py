@@ -159,6 +159,8 @@ class Pool:
             self._running[number] = _Running(job, claim, in_flight, None)
             self._finished.put((number, _kept(job, _gave_up(job, claim.attempts))))
             return
+        if claim.attempts:
+            job.places.clear()
         deadline = time.monotonic() + self._timeout if self._timeout else None
         self._running[number] = _Running(job, claim, in_flight, deadline)
 
@@ -241,7 +243,8 @@ def _executed(job: Job, in_flight: InFlight) -> Outcome:
 
 def _kept(job: Job, outcome: Outcome) -> Outcome:
     """What became of the run, once that is written down: one that cannot be kept is an error of its own."""
-    folder = job.partial if outcome.result is None and job.partial.is_dir() else job.trace
+    partial = job.places.of_loop(1)
+    folder = partial if outcome.result is None and partial.is_dir() else job.places.trace
     try:
         keep(outcome, folder, job.labels)
     except Exception as error:  # noqa: BLE001  # a full disk, or a value of the agent's own that has no JSON form
@@ -270,4 +273,4 @@ def _of(job: Job, error: str, trace: str | None = None) -> Outcome:
 
 
 def _partial(job: Job) -> str | None:
-    return shown(job.partial, job.root)
+    return shown(job.places.of_loop(1), job.root)

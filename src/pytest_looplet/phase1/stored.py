@@ -21,6 +21,7 @@ from looplet.trace.journal import JournalWriter
 from looplet.trace.read import UNFINISHED, load_trace, read_journal
 from looplet.trace.redact import Redaction, Redactor
 from pytest_looplet.golden.recordings import traces_in
+from pytest_looplet.phase1.places import OWN_RESULT
 from pytest_looplet.phase1.store import Outcome
 from pytest_looplet.phase1.stored_session import OUTCOME, SCHEMA, labels_by_folder
 from pytest_looplet.phase1.tally import Tally
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.store import Claim, Key
 
 _SECRETLESS = Redaction(Redactor())
-OWN_RESULT = "result"  # beside the loops' traces: the RunResult the agent made itself
 _NONE = type(None)
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("backend", "model", "stdout", "stderr", "log"), (str,)),

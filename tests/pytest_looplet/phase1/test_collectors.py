@@ -108,3 +108,12 @@ def test_what_they_find_is_redacted_and_no_part_of_a_recording(pytester: pytest.
     assert "[redacted]" in kept["files"]
     recording = pytester.path / "evals/__recordings__/eval_shop/working/refund-17"
     assert sorted(path.name for path in recording.iterdir()) == ["journal.jsonl", "trace.txt"]
+
+
+def test_what_they_find_stays_with_the_run_when_the_agent_writes_a_trace_of_its_own(
+    pytester: pytest.Pytester,
+) -> None:
+    working = WORKING.replace("done])", "done], hooks=[ProvenanceSink(workdir.parent / 'own')])")
+    write_suite(pytester, COLLECTING, shop=f"{SHOP}\n    from looplet import ProvenanceSink\n{working}")
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("--looplet-traces=.looplet/runs").assert_outcomes(passed=2)

@@ -197,8 +197,8 @@ def test_a_deadline_names_the_case_the_call_and_the_line(pytester: pytest.Pytest
     text = result.stdout.str()
     assert "case 'refund-17' was given up after 0.3 s; tool call 'lookup' of step 1 was in flight" in text
     assert "import threading; threading.Event().wait()" in text
-    assert "looplet show .looplet/runs/refund-17-replay.partial/run_1" in text
-    assert (pytester.path / ".looplet/runs/refund-17-replay.partial/run_1/journal.jsonl").is_file()
+    assert "looplet show .looplet/runs/refund-17-replay.partial" in text
+    assert (pytester.path / ".looplet/runs/refund-17-replay.partial/journal.jsonl").is_file()
 
 
 def test_a_run_given_up_asks_the_model_nothing_more(pytester: pytest.Pytester) -> None:
@@ -232,7 +232,7 @@ def test_a_run_given_up_asks_the_model_nothing_more(pytester: pytest.Pytester) -
     result.assert_outcomes(errors=1, deselected=5)
     assert executions(pytester) == ["Refund order 17", "asked"]
     runs = pytester.path / ".looplet/runs"
-    assert (runs / "refund-17-replay.partial/run_1/journal.jsonl").is_file(), "its trace stays where it was said to be"
+    assert (runs / "refund-17-replay.partial/journal.jsonl").is_file(), "its trace stays where it was said to be"
     assert not (runs / "refund-17-replay").exists()
 
 
