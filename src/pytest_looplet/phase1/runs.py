@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 RUN_FIXTURE = "_looplet_run"
 
 REMOTE_CONCURRENCY = 8
-_EARLIER = "earlier"  # below .looplet, until there is time to remove it
+_EARLIER = "earlier"  # below .looplet, until it is removed
 
 
 def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> None:
@@ -182,7 +183,9 @@ def _place(cell: Cell, root: Path) -> str:
 
 
 def _clean(config: pytest.Config) -> None:
-    """Traces are those of the last session with evals. Those before are moved away: removing them takes long."""
+    """Traces are those of the last session with evals. Those before are moved away, and removed after the runs: ext4
+    takes long to make files where many were removed a moment ago.
+    """
     folder = config.rootpath / ".looplet"
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
@@ -215,12 +218,9 @@ def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_cou
 
     progress = None if is_worker(config) else session_progress(config, store.tally, shown)  # else the controller's
 
-    def meanwhile() -> None:
-        _get_ready(session.items)
-        _remove_earlier(config.rootpath)
-
     with unattributed(config), separated():
-        _pool(store, config, jobs, worker_count, progress, meanwhile).run(jobs)
+        _pool(store, config, jobs, worker_count, progress, partial(_get_ready, session.items)).run(jobs)
+    _remove_earlier(config.rootpath)
 
 
 def _get_ready(items: Iterable[pytest.Item]) -> None:
