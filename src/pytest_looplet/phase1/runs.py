@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,14 +226,15 @@ def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_cou
 
 def _get_ready(items: Iterable[pytest.Item]) -> None:
     """Do for the evals what has to be done anyway. What fails here fails again where it can be told."""
-    from pytest_looplet import item as _  # noqa: F401  # and what it stands on
-    from pytest_looplet.reporting import summary as _summary  # noqa: F401
+    for module in ("item", "reporting.summary"):  # and what they stand on
+        import_module(f"pytest_looplet.{module}")
     from pytest_looplet.reporting.digests import case_digest, eval_digest
 
     with suppress(Exception):
         for item in items:
             cell = cell_of(item)
             if cell is not None and isinstance(item, pytest.Function):
+                item.location  # noqa: B018  # pytest works it out when it is first asked for
                 eval_digest(item)
                 case_digest(item, cell)
 
