@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import queue
 import threading
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,13 +22,17 @@ from pytest_looplet.collect import is_eval
 from pytest_looplet.judges.eval_calls import Calls
 from pytest_looplet.judges.judging import judge_choice, live_judge
 from pytest_looplet.options import OPTIONS, is_worker
-from pytest_looplet.phase1.output import Output, belonging_to, separated, unattributed
+from pytest_looplet.phase1.output import Output, belonging_to, separated, shown, unattributed
+from pytest_looplet.phase1.progress import TICK_S, session_progress
 from pytest_looplet.phase1.runs import REMOTE_CONCURRENCY
 from pytest_looplet.phase1.store import STORE, own_copy
+from pytest_looplet.phase1.tally import Tally
 from pytest_looplet.skips import is_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pytest_looplet.phase1.progress import Progress
 
 _OFFERED = {"run", "case", "judge"}
 _OURS = _OFFERED | {"_looplet_run", "_looplet_item"}
@@ -44,6 +50,8 @@ def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
     for item in chosen:
         waiting.put(item)
     finished: queue.SimpleQueue[None] = queue.SimpleQueue()
+    tally = Tally()
+    tally.expect(len(chosen))
 
     def ask() -> None:
         while True:
@@ -51,27 +59,37 @@ def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
                 item = waiting.get_nowait()
             except queue.Empty:
                 return
+            tally.begin(item.nodeid)
             try:
                 _ask(item)
             except BaseException:  # noqa: BLE001, S110  # skip and fail are BaseExceptions; the eval itself will tell
                 pass
             finally:
+                tally.end(item.nodeid, error=False)
                 finished.put(None)
 
     concurrency = _concurrency(chosen[0])
-    _announce(config, len(chosen))
+    progress = session_progress(config, tally, partial(shown, config), what="evals judged")
     with unattributed(config), separated():
         for _ in range(min(concurrency, len(chosen))):  # daemons: a session that is interrupted waits for none
             threading.Thread(target=ask, name="looplet-judge", daemon=True).start()
-        for _ in chosen:
-            finished.get()
+        _follow(finished, tally, config, progress)
 
 
-def _announce(config: pytest.Config, count: int) -> None:
-    """On a terminal, say what the wait is for."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and getattr(reporter, "isatty", False) and config.get_verbosity() >= 0:
-        reporter.write_line(f"looplet: asking the judge about {count} eval{'s' * (count != 1)}")
+def _follow(finished: queue.SimpleQueue[None], tally: Tally, config: pytest.Config, progress: Progress | None) -> None:
+    """Wait for all, and say how far they are, and what was paid in this session."""
+    session, back = config.stash[STORE].tally, 0
+    try:
+        while back < tally.total:
+            with suppress(queue.Empty):
+                finished.get(timeout=None if progress is None else TICK_S)
+                back += 1
+            tally.spent, tally.is_paid = session.spent, session.is_paid
+            if progress is not None:
+                progress.tick()
+    finally:
+        if progress is not None:
+            progress.close()
 
 
 def _concurrency(item: pytest.Function) -> int:

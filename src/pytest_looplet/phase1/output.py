@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pytest_looplet.reporting.known_secrets import Secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pytest
 
@@ -103,9 +103,8 @@ def unattributed(config: pytest.Config) -> Iterator[None]:
             stream.write(secrets(text))
 
 
-@contextmanager
-def on_terminal(config: pytest.Config) -> Iterator[None]:
-    """Reach the terminal from within `unattributed`."""
+def shown(config: pytest.Config, write: Callable[[], None]) -> None:
+    """Let `write` reach the terminal from within `unattributed`."""
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-        yield
+        write()

@@ -1,4 +1,4 @@
-"""The line that says how far phase 1 is: rewritten on a terminal, a few plain lines in a log."""
+"""The line that says how far the runs are, or the judges: rewritten on a terminal, a few plain lines in a log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _QUIET_S = 30.0
 
 
 class Progress:
-    """Call `tick` often. `rewrite` draws over the last line, None where there is no terminal; `write` adds a line."""
+    """Call `tick` often. `rewrite` draws over the last line, None where there is no terminal; `write` adds a line.
+
+    `what` is counted: runs, or evals judged.
+    """
 
     def __init__(
         self,
@@ -27,9 +30,11 @@ class Progress:
         rewrite: Callable[[str], None] | None,
         write: Callable[[str], None],
         *,
+        what: str = "runs",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._tally, self._rewrite, self._write, self._clock = tally, rewrite, write, clock
+        self._what = what
         self._told_at: float | None = None
         self._told = ""
         self._tenths = 0
@@ -57,12 +62,12 @@ class Progress:
         """Show where it ended."""
         self._tally.refresh()
         if self._rewrite is not None and self._tally.total:
-            self._rewrite(progress_line(self._tally, self._clock()))
+            self._rewrite(self._line(self._clock()))
             self._is_open = True
         self.end_line()
 
     def _draw(self, now: float) -> None:
-        line = progress_line(self._tally, now)
+        line = self._line(now)
         if line == self._told and self._told_at is not None and now - self._told_at < _REDRAW_S:
             return
         assert self._rewrite is not None, "asked before"  # noqa: S101  # for the type checker
@@ -74,13 +79,16 @@ class Progress:
         tenths = _ended(self._tally) * 10 // self._tally.total
         is_due = tenths > self._tenths or now - (self._told_at or began) >= _QUIET_S
         if now - began >= _LONG_S and is_due:
-            self._write(progress_line(self._tally, now))
+            self._write(self._line(now))
             self._told_at, self._tenths = now, tenths
 
+    def _line(self, now: float) -> str:
+        return progress_line(self._tally, now, self._what)
 
-def progress_line(tally: Tally, now: float) -> str:
+
+def progress_line(tally: Tally, now: float, what: str = "runs") -> str:
     """`looplet: 37/200 runs, 2 errors, $0.12, about 1 min 10 s left`."""
-    parts = [f"looplet: {_ended(tally)}/{tally.total} runs"]
+    parts = [f"looplet: {_ended(tally)}/{tally.total} {what}"]
     if tally.errors:
         parts.append(f"{len(tally.errors)} error{'s' * (len(tally.errors) != 1)}")
     if tally.is_paid:
@@ -127,7 +135,11 @@ def _ended(tally: Tally) -> int:
 
 
 def session_progress(
-    config: pytest.Config, tally: Tally, on_terminal: Callable[[Callable[[], None]], None]
+    config: pytest.Config,
+    tally: Tally,
+    on_terminal: Callable[[Callable[[], None]], None],
+    *,
+    what: str = "runs",
 ) -> Progress | None:
     """The progress of this session, None where nothing is to be said. `on_terminal` calls what writes there."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -141,4 +153,4 @@ def session_progress(
     def write(line: str) -> None:
         on_terminal(lambda: reporter.write_line(line))
 
-    return Progress(tally, rewrite if getattr(reporter, "isatty", False) else None, write)
+    return Progress(tally, rewrite if getattr(reporter, "isatty", False) else None, write, what=what)

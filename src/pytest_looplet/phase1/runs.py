@@ -22,7 +22,7 @@ from pytest_looplet.options import OPTIONS, is_worker
 from pytest_looplet.phase1 import stored_session
 from pytest_looplet.phase1.costs import check_prices, price_table
 from pytest_looplet.phase1.interrupt import terminable
-from pytest_looplet.phase1.output import on_terminal, separated, unattributed
+from pytest_looplet.phase1.output import separated, shown, unattributed
 from pytest_looplet.phase1.perform import Job, no_script
 from pytest_looplet.phase1.pool import Limits, Pool
 from pytest_looplet.phase1.progress import session_progress
@@ -212,12 +212,8 @@ def _rotated(jobs: list[Job], worker: str) -> list[Job]:
 
 def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_count: int) -> None:
     config = session.config
-
-    def shown(write: Callable[[], None]) -> None:
-        with on_terminal(config):
-            write()
-
-    progress = None if is_worker(config) else session_progress(config, store.tally, shown)  # else the controller's
+    # that of workers is the controller's
+    progress = None if is_worker(config) else session_progress(config, store.tally, partial(shown, config))
 
     with unattributed(config), separated():
         _pool(store, config, jobs, worker_count, progress, partial(_get_ready, session.items)).run(jobs)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.judge_files import GRADER, JUDGED
 from tests.support.plugin_files import executions, write_suite
+from tests.support.runs import ON_A_TERMINAL
 
 LIVE = ("--looplet-backend=live", "--looplet-judge=grader")
 AHEAD = "judge call"
@@ -38,6 +39,15 @@ def test_judges_are_asked_at_once(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest(*LIVE, "--looplet-concurrency=2")
     result.assert_outcomes(passed=2)
     assert executions(pytester).count(AHEAD) == 2
+
+
+def test_a_terminal_shows_how_many_are_judged_and_what_was_paid(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, JUDGED, conftest=GRADER + ON_A_TERMINAL, ini="looplet_prices =\n    grader-1 1000 1000\n")
+    result = pytester.runpytest_subprocess(*LIVE)
+    result.assert_outcomes(passed=2)
+    drawn = [line.strip() for line in result.outlines if " evals judged" in line]
+    assert drawn[-1] == "looplet: 2/2 evals judged, $0.22"
+    assert "judged" not in pytester.runpytest_subprocess(*LIVE, "-q").stdout.str()
 
 
 def test_an_async_eval_is_called_ahead(pytester: pytest.Pytester) -> None:
