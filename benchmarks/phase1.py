@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,14 +36,17 @@ def agent(task, llm):
     time.sleep(LATENCY_S)  # of the model
     return composable_loop(llm=llm, task=task, tools=[done])
 
+def looping(task, llm):
+    return composable_loop(llm=llm, task=task, tools=[done])
+
 def script(number):
     return [ToolCall("done", {"amount": number})]
+
+CASES = [{"id": f"case-{n}", "task": f"Refund order {n}", "script": script(n)} for n in range(RUNS)]
 """
 EVALS = """
 import pytest
-from agents import agent, script
-
-CASES = [{"id": f"case-{n}", "task": f"Refund order {n}", "script": script(n)} for n in range(RUNS)]
+from agents import CASES, agent
 
 @pytest.mark.looplet(agent=agent, cases=CASES)
 def eval_amount(run):
@@ -58,6 +62,30 @@ def test_amount(number):
     for _ in run:
         pass
     assert run.result.output is not None
+"""
+JUDGED = """
+import pytest
+from agents import CASES, looping
+
+@pytest.mark.looplet(agent=looping, cases=CASES)
+def eval_polite(run, judge):
+    return judge.score("Is the amount named?", run)
+"""
+MODELS = """
+import time
+import pytest
+from looplet import Reply
+
+class Judge:
+    name = "judge"
+
+    def chat(self, prompt):
+        time.sleep(LATENCY_S)
+        return Reply(text='{"reason": "It is.", "score": 8}')
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_looplet_make_backend(name, config):
+    return Judge() if name == "slow" else None
 """
 HUNG = """
 import threading
@@ -84,8 +112,9 @@ def suite(folder: Path, *, runs: int, latency_s: float) -> None:
     (folder / "evals").mkdir(parents=True)
     (folder / "empty").mkdir()
     (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")
-    (folder / "agents.py").write_text(AGENT.replace("LATENCY_S", str(latency_s)), encoding="utf-8")
-    (folder / "evals/eval_amounts.py").write_text(EVALS.replace("RUNS", str(runs)), encoding="utf-8")
+    agents = AGENT.replace("LATENCY_S", str(latency_s)).replace("RUNS", str(runs))
+    (folder / "agents.py").write_text(agents, encoding="utf-8")
+    (folder / "evals/eval_amounts.py").write_text(EVALS, encoding="utf-8")
     (folder / "test_amounts.py").write_text(TESTS.replace("RUNS", str(runs)), encoding="utf-8")
     (folder / "empty/test_nothing.py").write_text("def test_nothing(): pass\n", encoding="utf-8")
 
@@ -118,6 +147,22 @@ def two_hundred(root: Path, rounds: int) -> None:
     waiting = LATENCY_S * -(-RUNS // IN_FLIGHT)
     print(f"  {IN_FLIGHT} in flight: {over:.2f} s over an empty session (target: {TARGET_S} s),")
     print(f"  of which {waiting:.2f} s are waiting for models")
+
+
+def judged(root: Path, rounds: int) -> None:
+    folder = root / "judged"
+    suite(folder, runs=RUNS, latency_s=LATENCY_S)
+    (folder / "evals/eval_amounts.py").write_text(JUDGED, encoding="utf-8")
+    (folder / "conftest.py").write_text(MODELS.replace("LATENCY_S", str(LATENCY_S)), encoding="utf-8")
+    options = ("evals", "--looplet-backend=mock", "--looplet-judge=slow", f"--looplet-concurrency={IN_FLIGHT}")
+
+    def session(ahead: str) -> float:
+        shutil.rmtree(folder / ".looplet", ignore_errors=True)  # verdicts are kept
+        return session_s(folder, *options, "-o", f"looplet_judge_ahead={ahead}")
+
+    medians = interleaved({ahead: partial(session, ahead) for ahead in ("true", "false")}, rounds)
+    print(f"{RUNS} evals whose judge takes {LATENCY_S * 1000:.0f} ms, the runs nothing, {IN_FLIGHT} in flight")
+    print(f"  judges asked ahead {medians['true']:.2f} s, in their evals {medians['false']:.2f} s")
 
 
 def two_thousand(root: Path) -> None:
@@ -156,6 +201,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         two_hundred(root, rounds)
+        judged(root, rounds)
         two_thousand(root)
         print(f"{IN_FLIGHT} calls in flight that block for 60 s")
         ends(root, "Ctrl-C", number=signal.SIGINT)

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import stat
 import sys
+from contextlib import closing
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,8 @@ def traced_run(path: Path) -> RunResult:
 
 @collector
 def orders(workdir: Path) -> list[Any]:
-    with sqlite3.connect(workdir / "shop.db") as db:
-        rows = db.execute("select id, amount from refunds").fetchall()
-    db.close()
-    return rows
+    with closing(sqlite3.connect(workdir / "shop.db")) as db:
+        return db.execute("select id, amount from refunds").fetchall()
 
 
 def test_a_collector_looks_at_the_world_that_the_run_left(tmp_path: Path) -> None:
