@@ -29,6 +29,11 @@ class Places:
         """Where loop `number`, counted from 1, is written."""
         return self._partial(f"-{number}" if number > 1 else "")
 
+    def latest(self, loops: int) -> Path | None:
+        """The trace of the loop that began last, of up to `loops`; None before any was written."""
+        begun = (self.of_loop(number) for number in range(loops, 0, -1))
+        return next(filter(is_trace, begun), None)
+
     @property
     def of_own_result(self) -> Path:
         return self._partial(f"-{OWN_RESULT}")

@@ -201,6 +201,21 @@ def test_a_deadline_names_the_case_the_call_and_the_line(pytester: pytest.Pytest
     assert (pytester.path / ".looplet/runs/refund-17-replay.partial/journal.jsonl").is_file()
 
 
+def test_of_several_loops_the_trace_of_the_one_that_hangs_is_named_then_and_later(pytester: pytest.Pytester) -> None:
+    first = """def agent(task, llm):
+        from looplet import MockLLMBackend
+        for _ in composable_loop(llm=MockLLMBackend([ToolCall("done", {"amount": 1})]), task="first", tools=[done]):
+            pass
+"""
+    write_suite(pytester, shop=HUNG.replace("def agent(task, llm):\n", first))
+    shown = "looplet show .looplet/runs/refund-17-replay.partial-2"
+    result = pytester.runpytest_subprocess("-k", "amount and refund-17", "--looplet-run-timeout=0.3")
+    assert shown in [line.strip() for line in result.outlines]
+    result = pytester.runpytest_subprocess("-k", "amount and refund-17", "--looplet-traces=.looplet/runs")
+    assert "was given up after 0.3 s" in result.stdout.str()
+    assert shown in [line.strip() for line in result.outlines]
+
+
 def test_a_run_given_up_asks_the_model_nothing_more(pytester: pytest.Pytester) -> None:
     shop = SHOP.replace(
         '"Find an order."',
