@@ -12,13 +12,12 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-from benchmarks.timing import interleaved, rounds_from_command_line
+from benchmarks.timing import PLUGIN, PYTEST, environment, interleaved, rounds_from_command_line
 
 RUNS, LATENCY_S, IN_FLIGHT = 200, 0.05, 32
 MANY, MANY_LATENCY_S, MANY_IN_FLIGHT = 2000, 0.5, 200
@@ -105,7 +104,6 @@ def hanging(task, llm):
 def eval_amount(run):
     return run.output is not None
 """
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio")
 
 
 def suite(folder: Path, *, runs: int, latency_s: float) -> None:
@@ -121,9 +119,8 @@ def suite(folder: Path, *, runs: int, latency_s: float) -> None:
 
 def session_s(folder: Path, *options: str) -> float:
     """Wall time: agents wait for their models, and other processes compete."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
-    subprocess.run([*PYTEST, *options], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*PYTEST, *PLUGIN, *options], cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
@@ -181,9 +178,11 @@ def ends(root: Path, name: str, *options: str, failing: bool = False, number: in
     folder = root / name.replace(" ", "-")
     suite(folder, runs=1, latency_s=0)
     (folder / "evals/eval_amounts.py").write_text(HUNG.replace("FAILING", str(failing)), encoding="utf-8")
-    command = [*PYTEST, "evals", f"--looplet-concurrency={IN_FLIGHT}", *options]
+    command = [*PYTEST, *PLUGIN, "evals", f"--looplet-concurrency={IN_FLIGHT}", *options]
     began = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         if number is not None:
             while len(list(folder.glob(".looplet/runs/*/outcome.json"))) < 8:
                 time.sleep(0.01)

@@ -5,12 +5,11 @@ python -m benchmarks.plugin_tax [--quick]
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks.timing import interleaved, process_ms, rounds_from_command_line
+from benchmarks.timing import PLUGIN, PYTEST, interleaved, process_ms, rounds_from_command_line
 
 TARGET_MS = 10
 SUITE = """
@@ -20,11 +19,10 @@ import pytest
 def test_number(number):
     assert number >= 0
 """
-QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:asyncio")  # asyncio's plugin prints a warning a session
 
 
 def session(folder: Path, *options: str) -> float:
-    return process_ms([sys.executable, "-m", "pytest", *QUIET, *options], folder)
+    return process_ms([*PYTEST, *options], folder)
 
 
 def main() -> None:
@@ -32,9 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_numbers.py").write_text(SUITE, encoding="utf-8")
-        medians = interleaved(
-            {"without": partial(session, folder, "-p", "no:looplet"), "with": partial(session, folder)}, rounds
-        )
+        medians = interleaved({"without": partial(session, folder), "with": partial(session, folder, *PLUGIN)}, rounds)
     tax = medians["with"] - medians["without"]
     print(
         f"pytest without the plugin: {medians['without']:.0f} ms of CPU (median of {rounds} fresh processes, in turn)"

@@ -7,11 +7,23 @@ import os
 import resource
 import statistics
 import subprocess
+import sys
 from typing import TYPE_CHECKING
+
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "xdist.plugin", "-p", "syrupy")
+PLUGIN = ("-p", "pytest_looplet.plugin")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+
+def environment() -> dict[str, str]:
+    """That of a user: bytecode is kept between the rounds, and pytest loads the plugins that are named (those that
+    `looplet[pytest]` installs), and not all that a developer has.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def rounds_from_command_line(description: str, *, full: int, quick: int) -> int:
@@ -33,12 +45,8 @@ def interleaved(measures: dict[str, Callable[[], float]], rounds: int) -> dict[s
 
 
 def process_ms(command: Sequence[str], folder: Path | None = None) -> float:
-    """CPU milliseconds of a fresh process: on an idle machine its wall time, on a busy one still the same.
-
-    Bytecode is kept between the rounds, as it is for users; without it every process would compile everything again.
-    """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """CPU milliseconds of a fresh process: on an idle machine its wall time, on a busy one still the same."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) * 1000
