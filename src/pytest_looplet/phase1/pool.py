@@ -71,7 +71,7 @@ class _Running:
 class Pool:
     """One daemon thread a run, `concurrency` at once: a session that ends does not wait for calls in flight.
 
-    `meanwhile` is called once, when as many runs as may be are on their way.
+    `meanwhile` is called once, when nothing is left to start and the last runs are waited for.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Pool:
         try:
             while self._fresh or self._others or self._running:
                 self._start()
-                if not (self._fresh and self._has_room()):
+                if not self._fresh:
                     self._use_the_wait()
                 self._collect()
                 self._expire()

@@ -184,8 +184,8 @@ def _place(cell: Cell, root: Path) -> str:
 
 
 def _clean(config: pytest.Config) -> None:
-    """Traces are those of the last session with evals. Those before are moved away, and removed after the runs: ext4
-    takes long to make files where many were removed a moment ago.
+    """Traces are those of the last session with evals. Those before are moved away, and removed when the last runs are
+    on their way: ext4 takes long to make files where many were removed a moment ago.
     """
     folder = config.rootpath / ".looplet"
     folder.mkdir(exist_ok=True)
@@ -215,9 +215,12 @@ def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_cou
     # that of workers is the controller's
     progress = None if is_worker(config) else session_progress(config, store.tally, partial(shown, config))
 
+    def meanwhile() -> None:
+        _get_ready(session.items)
+        _remove_earlier(config.rootpath)
+
     with unattributed(config), separated():
-        _pool(store, config, jobs, worker_count, progress, partial(_get_ready, session.items)).run(jobs)
-    _remove_earlier(config.rootpath)
+        _pool(store, config, jobs, worker_count, progress, meanwhile).run(jobs)
 
 
 def _get_ready(items: Iterable[pytest.Item]) -> None:
