@@ -14,7 +14,7 @@ import pytest
 from pytest_looplet import backends, worker
 from pytest_looplet.cells import CELLS
 from pytest_looplet.files import is_eval_file
-from pytest_looplet.options import OPTIONS
+from pytest_looplet.options import OPTIONS, is_worker
 from pytest_looplet.phase1.interrupt import ending, terminable
 from pytest_looplet.reporting import report as _report  # `report` is the name pytest gives hooks
 from pytest_looplet.reporting import reports
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
     from pytest_looplet.phase1.remote import RemotePhase
     from pytest_looplet.phase1.shared_store import FileStore
+
+
+def register(config: pytest.Config) -> None:
+    """Make the controller of this process, unless it has one. An xdist worker has one elsewhere."""
+    if is_worker(config) or config.pluginmanager.hasplugin("looplet-controller"):
+        return
+    controller = Controller(config)
+    config.pluginmanager.register(controller, "looplet-controller")
+    controller.begin()
 
 
 class Controller:
@@ -118,8 +127,8 @@ class Controller:
 
     # --- the loop
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+    def around_items(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Wrap pytest_runtestloop."""
         if not self._has_workers():
             worker.before_items(session)
         if self._remote is not None:

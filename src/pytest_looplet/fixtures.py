@@ -116,7 +116,9 @@ def llm(request: pytest.FixtureRequest) -> Iterator[Any]:
             yield made
         return
     from pytest_looplet.backends import connected  # only where one is asked for
+    from pytest_looplet.controller import register  # which closes it
 
+    register(request.config)
     name = request.config.stash[OPTIONS].backends[0]
     backend = connected(name, request.config)
     if not backend.live:

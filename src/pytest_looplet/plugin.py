@@ -68,14 +68,19 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def _report_evals(config: pytest.Config) -> None:
-    """Load what reports evals, unless it is there. An xdist worker leaves that to its controller."""
-    if is_worker(config) or config.pluginmanager.hasplugin("looplet-controller"):
-        return
-    from pytest_looplet.controller import Controller
+    """Load what reports evals."""
+    from pytest_looplet.controller import register
 
-    controller = Controller(config)
-    config.pluginmanager.register(controller, "looplet-controller")
-    controller.begin()
+    register(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Here and not in the controller, which comes late: other plugins' wrappers are about agents and verdicts, too."""
+    controller = session.config.pluginmanager.get_plugin("looplet-controller")
+    if controller is None:
+        return (yield)
+    return (yield from controller.around_items(session))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from looplet._record import Record
 from looplet.decisions import Stop
@@ -27,8 +28,12 @@ METHODS = {
     "on_event": "event",
 }
 _JOURNAL = ("filter_prompt", "write", "close")
-_REMEMBERED = 256  # classes and methods that were found right: looking takes longer than a short run
 _SIMILAR = 0.9  # of 1.0, without case and underscores: two letters of a dozen
+
+
+# What was found right, as long as it lives: looking takes longer than a short run.
+_SPELT: WeakSet[type] = WeakSet()
+_FITTING: dict[str, WeakSet[Any]] = {phase: WeakSet() for phase in METHODS}
 
 
 class BoundHook(Record):
@@ -94,14 +99,15 @@ def _check_is_hook(hook: object) -> None:
     name = hook.__name__ if isinstance(hook, type) else type(hook).__name__
     if isinstance(hook, type):
         raise HookError(f"hooks=[{name}] is a class; pass an instance: hooks=[{name}()]")
-    _check_spelling(type(hook))  # type: ignore[arg-type]  # mypy takes the hash of instances for that of the class
+    _check_spelling(type(hook))
     if not _is_journal(hook) and not any(hasattr(hook, phase) for phase in METHODS):
         raise HookError(f"{name} has no hook method; give it at least one of {', '.join(METHODS)}")
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _check_spelling(kind: type) -> None:
     """Refuse a method that was surely meant to be a hook method; silence would be worse than a wrong guess."""
+    if _is_known(kind, _SPELT):
+        return
     import difflib  # only needed for hooks with further methods
 
     plain = {method.replace("_", ""): method for method in METHODS}
@@ -111,6 +117,7 @@ def _check_spelling(kind: type) -> None:
         close = difflib.get_close_matches(attribute.replace("_", "").lower(), plain, n=1, cutoff=_SIMILAR)
         if close:
             raise HookError(f"{kind.__name__}.{attribute}() is no hook method; did you mean {plain[close[0]]}()?")
+    _remember(kind, _SPELT)
 
 
 def _check_method(hook: object, phase: str, method: object, allow_async: bool) -> None:
@@ -121,7 +128,7 @@ def _check_method(hook: object, phase: str, method: object, allow_async: bool) -
         raise HookError(f"{where} is {method!r}; it must be a method {phase}({METHODS[phase]})")
     try:
         if inspect.ismethod(method) and inspect.isfunction(method.__func__):
-            _check_arguments(method.__func__, ("self", *METHODS[phase].split(", ")))
+            _check_arguments(method.__func__, phase)
         else:
             inspect.signature(method).bind(*METHODS[phase].split(", "))
     except TypeError as error:
@@ -133,12 +140,26 @@ def _check_method(hook: object, phase: str, method: object, allow_async: bool) -
         raise HookError(f"{where}() is async; {fix}")
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _check_arguments(function: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+def _check_arguments(function: Callable[..., Any], phase: str) -> None:
     """A function that cannot be called so is a TypeError."""
+    if _is_known(function, _FITTING[phase]):
+        return
     import inspect  # as above
 
-    inspect.signature(function).bind(*arguments)
+    inspect.signature(function).bind("self", *METHODS[phase].split(", "))
+    _remember(function, _FITTING[phase])
+
+
+def _is_known(thing: Any, found: WeakSet[Any]) -> bool:
+    try:
+        return thing in found
+    except TypeError:  # a class whose metaclass takes its hash away
+        return False
+
+
+def _remember(thing: Any, found: WeakSet[Any]) -> None:
+    with suppress(TypeError):
+        found.add(thing)
 
 
 def ask(state: RunState, phase: str, hook: BoundHook, *about: object, step: int | None = None) -> Flow[Any]:

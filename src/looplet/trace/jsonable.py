@@ -46,11 +46,11 @@ def canonical(value: Any) -> bytes:
 
 def _convert(value: object, change: Callable[[str], str] | None, depth: int, above: tuple[int, ...]) -> Any:
     kind = type(value)
-    if kind is str:  # nearly all values, and all keys, are of these kinds
-        return value if change is None else change(value)  # type: ignore[arg-type]  # it is a str
-    if value is None or kind is bool:
+    if value is None or kind is bool or (kind is str and change is None):  # nearly all values, and all keys
         return value
     try:
+        if kind is str:
+            return change(value)  # type: ignore[misc, arg-type]  # there is a change, and it is a str
         return _convert_kind(value, change, depth, above)
     except (LoopletError, RecursionError):  # the redaction's own error must not turn into a note
         raise

@@ -59,8 +59,8 @@ def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
                 item = waiting.get_nowait()
             except queue.Empty:
                 return
-            tally.begin(item.nodeid)
             try:
+                tally.begin(item.nodeid)
                 _ask(item)
             except BaseException:  # noqa: BLE001, S110  # skip and fail are BaseExceptions; the eval itself will tell
                 pass

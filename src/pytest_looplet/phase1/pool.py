@@ -147,7 +147,7 @@ class Pool:
                 self._begin(job, claim)
             else:
                 self._tally.leave_out(job.name, why, hurry=self._limits.is_hurried(self._tally))
-                self._publish(job, claim, _kept(job, _of(job, why), InFlight()))
+                self._publish(job, claim, _kept(job, _of(job, why)))
         elif not self._store.published(job.cell.key):
             self._others.append(job)
 
@@ -157,7 +157,7 @@ class Pool:
         self._tally.begin(job.name)
         if claim.attempts >= ATTEMPTS:
             self._running[number] = _Running(job, claim, in_flight, None)
-            self._finished.put((number, _kept(job, _gave_up(job, claim.attempts), in_flight)))
+            self._finished.put((number, _kept(job, _gave_up(job, claim.attempts))))
             return
         if claim.attempts:
             job.places.clear()
@@ -172,7 +172,7 @@ class Pool:
                 failed = f"the run of case {job.cell.case.id!r} failed: {describe(error)}"
                 outcome = _of(job, failed)
                 if in_flight.finish():
-                    outcome = _kept(job, outcome, in_flight)
+                    outcome = _kept(job, outcome)
             self._finished.put((number, outcome))
 
         threading.Thread(target=work, name=f"looplet-{job.name}", daemon=True).start()
@@ -207,8 +207,7 @@ class Pool:
                 continue
             running.deadline = None  # one that is back and only settles its trace is waited for
             if running.in_flight.give_up():
-                outcome = _timed_out(running, self._timeout or 0.0)
-                self._finish(number, _kept(running.job, outcome, running.in_flight))
+                self._finish(number, _kept(running.job, _timed_out(running, self._timeout or 0.0)))
 
     def _leave_behind(self) -> None:
         """Give up what is in flight: the session ends with the error that was found."""
@@ -218,8 +217,7 @@ class Pool:
                 job, said = running.job, f"{why.replace('not run', 'left behind')}; {running.in_flight.text}"
                 del self._running[number]
                 self._tally.leave_out(job.name, why, hurry=True)
-                outcome = _of(job, said, _partial(job, running.in_flight))
-                self._publish(job, running.claim, _kept(job, outcome, running.in_flight))
+                self._publish(job, running.claim, _kept(job, _of(job, said, _partial(job))))
 
     def _finish(self, number: int, outcome: Outcome) -> None:
         running = self._running.pop(number, None)
@@ -240,15 +238,15 @@ def _executed(job: Job, in_flight: InFlight) -> Outcome:
     outcome = perform(job, in_flight)
     if in_flight.finish():  # else what became of it is written already
         with WRITING:
-            outcome = _kept(job, outcome, in_flight)
+            outcome = _kept(job, outcome)
         outcome.spare = own_copy(outcome.result)
     return outcome
 
 
-def _kept(job: Job, outcome: Outcome, in_flight: InFlight) -> Outcome:
+def _kept(job: Job, outcome: Outcome) -> Outcome:
     """What became of the run, once that is written down: one that cannot be kept is an error of its own."""
-    partial = job.places.latest(len(in_flight.loops)) if outcome.result is None else None
-    folder = partial or job.places.trace
+    partial = job.places.partial
+    folder = partial if outcome.result is None and partial.is_dir() else job.places.trace
     try:
         keep(outcome, folder, job.labels)
     except Exception as error:  # noqa: BLE001  # a full disk, or a value of the agent's own that has no JSON form
@@ -265,7 +263,7 @@ def _timed_out(running: _Running, seconds: float) -> Outcome:
     job, in_flight = running.job, running.in_flight
     stacks = stacks_of(in_flight.thread, in_flight.capture)
     said = f"case {job.cell.case.id!r} was given up after {seconds:g} s; {in_flight.text}"
-    return _of(job, f"{said}\nIt hangs here:\n{stacks}" if stacks else said, _partial(job, in_flight))
+    return _of(job, f"{said}\nIt hangs here:\n{stacks}" if stacks else said, _partial(job))
 
 
 def _gave_up(job: Job, attempts: int) -> Outcome:
@@ -276,6 +274,5 @@ def _of(job: Job, error: str, trace: str | None = None) -> Outcome:
     return Outcome(error=error, backend=job.cell.backend, model=job.backend.model, trace=trace)
 
 
-def _partial(job: Job, in_flight: InFlight) -> str | None:
-    latest = job.places.latest(len(in_flight.loops))
-    return shown(latest, job.root) if latest is not None else None
+def _partial(job: Job) -> str | None:
+    return shown(job.places.partial, job.root)

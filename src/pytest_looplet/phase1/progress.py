@@ -93,11 +93,12 @@ def progress_line(tally: Tally, now: float, what: str = "runs") -> str:
         parts.append(f"{len(tally.errors)} error{'s' * (len(tally.errors) != 1)}")
     if tally.is_paid:
         parts.append(money(tally.spent))
-    if tally.running:
+    running = list(tally.running.items())  # which judges change from threads of theirs
+    if running:
         left = seconds_left(tally, now)
         if left is not None:
             parts.append(f"about {duration(left)} left")
-        name, since = min(tally.running.items(), key=lambda entry: entry[1])
+        name, since = min(running, key=lambda entry: entry[1])
         if now - since >= _LONG_S:
             parts.append(f"{name} for {duration(now - since)}")
     return ", ".join(parts)
@@ -105,12 +106,12 @@ def progress_line(tally: Tally, now: float, what: str = "runs") -> str:
 
 def seconds_left(tally: Tally, now: float) -> float | None:
     """What is left if every run takes as long as the finished ones did, as many at once as there are now."""
-    mean = tally.mean_s
-    if mean is None or not tally.running:
+    mean, running = tally.mean_s, list(tally.running.values())
+    if mean is None or not running:
         return None
-    waiting = max(0, tally.total - _ended(tally) - len(tally.running))
-    begun = [max(0.0, mean - (now - since)) for since in tally.running.values()]
-    return max(max(begun), (waiting * mean + sum(begun)) / len(tally.running))
+    waiting = max(0, tally.total - _ended(tally) - len(running))
+    begun = [max(0.0, mean - (now - since)) for since in running]
+    return max(max(begun), (waiting * mean + sum(begun)) / len(running))
 
 
 def money(amount: float) -> str:

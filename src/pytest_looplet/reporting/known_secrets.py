@@ -46,7 +46,7 @@ class Secrets:
 
     def value(self, value: object) -> Any:
         """JSON-shaped, every string in it hidden."""
-        return Redaction(self).value(value) if value else value
+        return value if value is None else Redaction(self).value(value)
 
     @cached_property
     def _pieces(self) -> set[str]:

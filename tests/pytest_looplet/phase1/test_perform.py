@@ -293,7 +293,7 @@ def test_a_run_whose_trace_is_incomplete_is_not_recorded(pytester: pytest.Pytest
     def agent(task, llm):
         for step in (run := whole(task, llm)):
             if "18" in task:
-                Path(".looplet/runs/refund-18-live.partial/incomplete.txt").write_text("the disk is full")
+                Path(".looplet/runs/refund-18-live.partial/run_1/incomplete.txt").write_text("the disk is full")
         return run""",
     )
     write_suite(pytester, evals, conftest=LIVE)

@@ -64,17 +64,9 @@ def test_loops_that_never_began_leave_nothing(places: Places) -> None:
     assert list(places.trace.parent.iterdir()) == []
 
 
-def test_the_latest_is_the_loop_that_began_last(places: Places) -> None:
-    assert places.latest(3) is None
-    _write(places.of_loop(1), "first")
-    _write(places.of_loop(2), "second")
-    assert places.latest(3) == places.of_loop(2)
-    assert places.latest(1) == places.of_loop(1)
-
-
 def test_an_earlier_attempt_is_cleared_and_other_runs_stay(tmp_path: Path) -> None:
-    places, other = Places(tmp_path / "a[1]"), Places(tmp_path / "a1")
+    places, other = Places(tmp_path / "a"), Places(tmp_path / "a-t2")
     for folder in (places.of_loop(1), places.of_loop(2), places.of_own_result, other.of_loop(1)):
         _write(folder, folder.name)
     places.clear()
-    assert list(_found(places).values()) == [other.of_loop(1).name]
+    assert list(_found(places)) == ["a-t2.partial/run_1/journal.jsonl"]
