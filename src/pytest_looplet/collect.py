@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_looplet.files import is_eval_file, is_given_eval_file
+from pytest_looplet.files import is_eval_file, is_given_eval_file, module_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,6 +62,8 @@ class EvalClass(pytest.Class):
 def make_module(path: Path, parent: pytest.Collector) -> EvalModule | None:
     if not is_given_eval_file(path, parent.session) and not is_eval_file(path, parent.config):
         return None
+    names = [name for name in module_names(path, parent.config.rootpath) if name not in sys.modules]
+    pytest.register_assert_rewrite(*names)
     module: EvalModule = EvalModule.from_parent(parent, path=path)
     return module
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_looplet import cells, collect, files, hookspecs, options
+from pytest_looplet import cells, collect, hookspecs, options
 from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by name in this module
     CALL_FAILED,
     _looplet_item,
@@ -44,7 +44,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
-    files.add_python_files(config)
     config.stash[options.OPTIONS] = options.resolve(config)
     if is_worker(config):
         from pytest_looplet.worker import Worker
@@ -95,13 +94,21 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_collect_file(
     file_path: Path, parent: pytest.Collector
 ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Add an eval file that python_files does not name. It shall not: a line of ours, with its folders, would make
+    pytest look up each module of the session twice, and without them rewrite modules of others.
+    """
     found = yield
-    if found and file_path.suffix == ".py" and files.only_ours(file_path, parent):
-        return [made for made in found if type(made) is not pytest.Module]
-    return found
+    if file_path.suffix != ".py" or any(isinstance(made, collect.EvalModule) for made in found):
+        return found
+    module = _made(file_path, parent)
+    return found if module is None else [*found, module]
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return _made(module_path, parent)
+
+
+def _made(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     module = collect.make_module(module_path, parent)
     if module is not None:
         _report_evals(parent.config)

@@ -175,3 +175,15 @@ def test_a_run_that_cannot_be_copied_is_shared(pytester: pytest.Pytester) -> Non
     evals = evals.partition("    def eval_first")[0] + "    def eval_it(run): assert run.output is LOCK\n"
     write_suite(pytester, evals)
     pytester.runpytest().assert_outcomes(passed=1)
+
+
+def test_a_model_that_is_asked_for_by_its_name_is_closed_with_the_session(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, conftest=LIVE, ini="looplet_backend = live\n")
+    pytester.makepyfile(
+        test_plain="""
+        def test_plain(request):
+            request.getfixturevalue("llm")
+            assert request.config.pluginmanager.hasplugin("looplet-controller"), "which closes it"
+        """
+    )
+    pytester.runpytest("test_plain.py").assert_outcomes(passed=1)

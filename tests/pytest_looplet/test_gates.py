@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from tests.support.plugin_files import LIVE, executions, summary_of, write_suite
+from tests.support.plugin_files import EVALS, LIVE, executions, summary_of, write_suite
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "n2"])
 
@@ -376,3 +377,14 @@ def test_junit_has_score_label_trial_backend_and_cost(pytester: pytest.Pytester,
     }
     assert told[0]["looplet_trial"] == "1"
     assert told[0]["looplet_label"].startswith("good")
+
+
+def test_verdicts_are_counted_in_the_last_line_of_progress(pytester: pytest.Pytester) -> None:
+    write_suite(
+        pytester, EVALS.replace("looplet(agent=agent", "looplet(gate=1.0, agent=agent").replace("order + 8", "0", 1)
+    )
+    result = pytester.runpytest("-p", "no:cacheprovider", "-k", "amount")
+    assert [line for line in result.outlines if line.endswith("[100%]")] == [
+        line for line in result.outlines if "%]" in line
+    ]
+    assert any(re.search(r"\.F +\[100%\]$", line) for line in result.outlines)

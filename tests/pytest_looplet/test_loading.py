@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.plugin_files import INI, write_suite
+from tests.support.plugin_files import write_suite
 
 
 def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytest.Pytester) -> None:
@@ -25,18 +25,22 @@ def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytes
     result.assert_outcomes(passed=1)
 
 
-def test_modules_of_others_are_looked_up_once(pytester: pytest.Pytester) -> None:
-    """With a folder in any line of python_files, pytest's import hook looks for each module before Python does."""
-    pytester.makeini(INI + "looplet_files = **/checks/**/check_*.py\n")
+def test_modules_of_others_are_neither_looked_up_twice_nor_rewritten(pytester: pytest.Pytester) -> None:
+    """As lines of ours in python_files would do, with folders in them or without."""
+    write_suite(pytester)
     pytester.makepyfile(
-        """
-        def test_lines(pytestconfig):
-            lines = pytestconfig.getini("python_files")
-            assert {"eval_*.py", "check_*.py"} < set(lines)
-            assert not [line for line in lines if "/" in line]
-        """
+        **{
+            "lib/eval_frame": "value = 1",
+            "test_plain": """
+            from lib import eval_frame
+
+            def test_plain(pytestconfig):
+                assert type(eval_frame.__loader__).__name__ == "SourceFileLoader"
+                assert pytestconfig.getini("python_files") == ["test_*.py", "*_test.py"]
+            """,
+        }
     )
-    pytester.runpytest().assert_outcomes(passed=1)
+    pytester.runpytest("-k", "plain").assert_outcomes(passed=1, deselected=6)
 
 
 def test_a_suite_without_evals_loads_nothing_up_to_its_last_line(pytester: pytest.Pytester) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -96,3 +98,29 @@ def test_a_helper_method_with_a_longer_name_is_no_mistake() -> None:
         def pre_prompt(self, state: Any, log: Any, ctx: Any, step: int) -> None: ...
 
     assert len(bind_hooks([Helped()], allow_async=False).pre_prompt) == 1
+
+
+def test_a_class_that_was_found_right_is_free_to_go() -> None:
+    def bound() -> weakref.ref[type]:
+        class Local:
+            def on_event(self, event: Any) -> None: ...
+
+        bind_hooks([Local()], allow_async=False)
+        return weakref.ref(Local)
+
+    kind = bound()
+    gc.collect()
+    assert kind() is None
+
+
+def test_a_class_that_cannot_be_hashed_is_a_hook_like_any() -> None:
+    class Odd(type):
+        def __eq__(cls, other: object) -> bool:
+            return NotImplemented
+
+        __hash__ = None  # type: ignore[assignment]
+
+    class Hook(metaclass=Odd):
+        def on_event(self, event: Any) -> None: ...
+
+    assert len(bind_hooks([Hook()], allow_async=False).on_event) == 1

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from tests.support.plugin_files import write_suite
+from tests.support.plugin_files import SHOP, write_suite
 
 from pytest_looplet.phase1.output import Output, belonging_to, separated
 
@@ -101,3 +101,13 @@ def test_progress_reaches_the_terminal_although_output_is_caught(pytester: pytes
     write_suite(pytester, QUIET, shop=CHATTY, conftest=conftest)
     shown = pytester.runpytest_subprocess().stdout.str()
     assert 0 < shown.index("looplet: 1/1 runs") < shown.index("from a subprocess")
+
+
+def test_what_agents_log_reaches_pytests_log_file(pytester: pytest.Pytester) -> None:
+    """pytest opens it around the loop in which the agents run."""
+    shop = SHOP.replace(
+        "note(task)", "note(task)\n        import logging; logging.getLogger('shop').info('on %s', task)"
+    )
+    write_suite(pytester, shop=shop)
+    pytester.runpytest("-k", "amount and refund-17", "--log-file=agents.log", "--log-file-level=INFO")
+    assert "on Refund order 17" in (pytester.path / "agents.log").read_text()
