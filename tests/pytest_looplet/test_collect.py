@@ -133,9 +133,10 @@ def test_a_broken_eval_file_is_a_collection_error(pytester: pytest.Pytester) -> 
     assert result.ret == 2
 
 
-def test_asserts_of_eval_files_are_explained(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
+def test_asserts_of_eval_files_are_explained(pytester: pytest.Pytester, mode: str) -> None:
     pytester.makepyfile(**{"evals/eval_assert": "def eval_one():\n    left = 3\n    assert left == 4\n"})
-    pytester.runpytest().stdout.fnmatch_lines(["E*assert 3 == 4"])
+    pytester.runpytest(f"--import-mode={mode}").stdout.fnmatch_lines(["E*assert 3 == 4"])
 
 
 def test_keywords_marks_and_parametrize_select_evals_like_tests(pytester: pytest.Pytester) -> None:
