@@ -7,10 +7,12 @@ that compares them with the classes.
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.drive import run_async, run_replayed, run_sync
+from tests.support.collecting import without_collector
+from tests.support.drive import run_async, run_replayed, run_sync, run_traced
 
 from looplet import (
     ApprovalHook,
@@ -274,3 +276,16 @@ def test_every_hook_method_may_be_async_under_the_async_driver(phase: str) -> No
 
     stops = type("Stops", (), {phase: method})()
     assert run_async([say("a"), DONE], tools=[echo], hooks=[stops]).stop_reason == f"stopped in {phase}"
+
+
+# the end
+
+
+@pytest.mark.parametrize("run", [run_sync, run_replayed, run_traced])  # threads of an async one end when they like
+def test_nothing_of_a_run_waits_for_the_garbage_collector(run: Run) -> None:
+    hook = Seen()
+    seen = weakref.ref(hook)
+    with without_collector():
+        run(MockLLMBackend([say("a"), DONE]), tools=[echo], hooks=[hook])
+        del hook
+        assert seen() is None

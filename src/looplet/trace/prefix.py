@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from looplet.messages import Message
-
-T = TypeVar("T")
 
 
 def common_prefix(old: tuple[Message, ...], new: tuple[Message, ...]) -> int:
@@ -22,16 +20,15 @@ def common_prefix(old: tuple[Message, ...], new: tuple[Message, ...]) -> int:
     return len(new)
 
 
-class PrefixMap(Generic[T]):
-    """`change` applied to every message of a request, reusing what it made of the leading ones the last time."""
+class PrefixMap:
+    """A change applied to every message of a request, reusing what it made of the leading ones the last time."""
 
-    def __init__(self, change: Callable[[Message], T]) -> None:
-        self._change = change
+    def __init__(self) -> None:
         self._seen: tuple[Message, ...] = ()
-        self._made: tuple[T, ...] = ()
+        self._made: tuple[Message, ...] = ()
 
-    def __call__(self, messages: tuple[Message, ...]) -> tuple[T, ...]:
+    def __call__(self, messages: tuple[Message, ...], change: Callable[[Message], Message]) -> tuple[Message, ...]:
         keep = common_prefix(self._seen, messages)
-        self._made = self._made[:keep] + tuple(self._change(message) for message in messages[keep:])
+        self._made = self._made[:keep] + tuple(change(message) for message in messages[keep:])
         self._seen = messages
         return self._made

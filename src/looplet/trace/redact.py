@@ -96,7 +96,7 @@ class Redaction:
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
         self.id = redactor_id(redact)
-        self._messages = PrefixMap(self.message)
+        self._messages = PrefixMap()
         self._system = ("", "")
         self._tools: tuple[tuple[ToolSchema, ...], tuple[ToolSchema, ...]] = ((), ())
 
@@ -134,7 +134,8 @@ class Redaction:
             self._system = (prompt.system, self.text(prompt.system))
         if prompt.tools != self._tools[0]:
             self._tools = (prompt.tools, tuple(self._schema(tool) for tool in prompt.tools))
-        return prompt.replace(system=self._system[1], messages=self._messages(prompt.messages), tools=self._tools[1])
+        messages = self._messages(prompt.messages, self.message)
+        return prompt.replace(system=self._system[1], messages=messages, tools=self._tools[1])
 
     def _schema(self, tool: ToolSchema) -> ToolSchema:
         """The name stays: the provider checks it, and calls refer to it."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from looplet.result import RunResult
     from pytest_looplet.backends import Backend
-    from pytest_looplet.phase1.in_flight import Watch
+    from pytest_looplet.phase1.in_flight import Loop
 
 _TABLE = pytest.StashKey[PriceTable]()
 _SOLD_AT = {"openai": "https://api.openai.com", "anthropic": "https://api.anthropic.com"}
@@ -73,7 +73,7 @@ def is_spent(config: pytest.Config) -> bool:
     return bool(store.tally.spent >= limit)
 
 
-def spent_by(loops: Iterable[Watch], backend: Backend, table: PriceTable) -> float | None:
+def spent_by(loops: Iterable[Loop], backend: Backend, table: PriceTable) -> float | None:
     """What the replies of one run cost so far, also of one that never came back. None where nothing is known."""
     provider = provider_of(backend)
     costs = [_cost(usage, loop.model or backend.model, table, provider) for loop in loops for usage in loop.replies]

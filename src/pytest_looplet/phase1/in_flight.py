@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from looplet.decisions import Stop
@@ -14,28 +15,40 @@ if TYPE_CHECKING:
     from looplet.events import Event
 
 
+@dataclass
+class Loop:
+    """One loop of a run: which model it asks, and what each reply took."""
+
+    model: str = ""
+    replies: list[Usage] = field(default_factory=list)
+
+
 class InFlight:
-    """Watched from the main thread while the run's own thread is at work."""
+    """Watched from the main thread while the run's own thread is at work. Hooks refer to it, and it to none of them: a
+    run that is back is freed at once, and a session of many does not stop while garbage is looked for.
+    """
 
     def __init__(self) -> None:
         self.text = "nothing was called yet"
         self.thread: int | None = None
         self.capture: Capture | None = None
-        self.loops: list[Watch] = []
+        self.loops: list[Loop] = []
         self._lock = threading.Lock()
         self._is_over = False
         self.given_up = False
 
     def watch(self) -> Watch:
         """A hook for one loop of the run."""
-        self.loops.append(Watch(self))
-        return self.loops[-1]
+        self.loops.append(Loop())
+        return Watch(self, self.loops[-1])
 
     def finish(self) -> bool:
         """The run is back. False when it was given up before: then nothing of it may be changed any more."""
         with self._lock:
             self._is_over = self._is_over or not self.given_up
-            return not self.given_up
+            if self._is_over:
+                self.capture = None  # whose hooks refer to us
+            return self._is_over
 
     def give_up(self) -> bool:
         """Nobody waits for the run any longer. False when it is back and its outcome is about to come."""
@@ -47,22 +60,21 @@ class InFlight:
 class Watch:
     """The hook in one loop. A run that was given up asks the model nothing more."""
 
-    def __init__(self, run: InFlight) -> None:
+    def __init__(self, run: InFlight, loop: Loop) -> None:
         self._run = run
-        self.model = ""
-        self.replies: list[Usage] = []
+        self._loop = loop
 
     def on_event(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self.model = event.model
+                self._loop.model = event.model
             case ModelCalled():
                 self._run.text = f"model call {event.call} was in flight"
             case CallStarted():
                 self._run.text = f"tool call {event.tool_call.tool!r} of step {event.step} was in flight"
             case ModelReplied():
                 self._run.text = "no call was in flight"
-                self.replies.append(event.reply.usage or Usage())
+                self._loop.replies.append(event.reply.usage or Usage())
             case ModelFailed() | CallFinished():
                 self._run.text = "no call was in flight"
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.collecting import without_collector
 from tests.support.secrets import KEYS, escaped
 from tests.support.traces import Script, json_values, write_trace
 
@@ -270,3 +272,12 @@ def test_the_header_names_the_redactor(tmp_path: Path) -> None:
     assert isinstance(events[0], RunStarted)
     trace = write_trace(tmp_path / "t", events, redaction=redaction(True))
     assert json.loads((trace / "journal.jsonl").read_text())["redactor"] == "looplet:1"
+
+
+def test_a_redaction_is_freed_with_its_run() -> None:
+    redaction_ = Redaction(Redactor())
+    redaction_.prompt(Prompt("", (Message("user", SECRET),)))
+    seen = weakref.ref(redaction_)
+    with without_collector():
+        del redaction_
+        assert seen() is None

@@ -14,7 +14,7 @@ from looplet.result import RunResult
 from looplet.types import Usage
 from pytest_looplet.backends import Backend
 from pytest_looplet.phase1.costs import provider_of, spent_by, with_costs
-from pytest_looplet.phase1.in_flight import InFlight
+from pytest_looplet.phase1.in_flight import InFlight, Loop
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "n2"])
 PRICES = "looplet_prices =\n    live-model-* 1000 2000\n"
@@ -139,9 +139,7 @@ def test_every_loop_is_priced_by_its_own_model() -> None:
 def test_a_run_that_never_came_back_has_spent_what_its_replies_cost() -> None:
     run = InFlight()
     for model, usage in (("small", MILLION), ("large", MILLION), ("unheard of", MILLION)):
-        loop = run.watch()
-        loop.model = model
-        loop.replies = [usage, usage.replace(cost=0.5)]
+        run.loops.append(Loop(model, [usage, usage.replace(cost=0.5)]))
     assert spent_by(run.loops, Backend("live", "small"), TABLE) == 1 + 10 + 3 * 0.5
     assert spent_by([], Backend("live", "small"), TABLE) is None
 

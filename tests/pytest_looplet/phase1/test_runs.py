@@ -175,3 +175,31 @@ def test_a_session_asked_for_evals_that_evaluated_nothing_is_not_green(
     result = pytester.runpytest_subprocess("--looplet-report=r.json", "test_plain.py", *workers)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert "looplet: no evals were collected, although --looplet-report was given" in result.stdout.str()
+
+
+FREED = (
+    SHOP.replace("import os\n", "import gc, os, weakref\n")
+    + """
+    gc.disable()
+    RUNS = []
+    shop_agent = agent
+
+    def agent(task, llm):
+        run = shop_agent(task, llm)
+        RUNS.append(weakref.ref(run))
+        return run
+"""
+)
+
+
+def test_a_run_that_is_back_does_not_wait_for_the_garbage_collector(pytester: pytest.Pytester) -> None:
+    evals = (
+        EVALS
+        + """
+    def eval_freed(run):
+        from shop import RUNS
+        return len(RUNS) == 3 and all(ref() is None for ref in RUNS)
+"""
+    )
+    write_suite(pytester, evals, shop=FREED)
+    pytester.runpytest_subprocess("-k", "freed").assert_outcomes(passed=3, deselected=6)
