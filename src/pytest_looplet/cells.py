@@ -8,6 +8,7 @@ import pytest
 
 from pytest_looplet.collect import EvalModule, is_eval_name
 from pytest_looplet.options import OPTIONS
+from pytest_looplet.uses import definitions, is_ours, uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from looplet.evals import EvalCase
 
-CELL_FIXTURE = "_looplet_item"
+_OF_CELLS = ("run", "case", "judge", "workdir")
+_SPARE = "_looplet_cell"  # a fixture to parametrize where ours are overridden
 _VERDICTS = ("gate", "baseline")  # stand in ids where a case does
 
 
@@ -60,13 +62,24 @@ _RECORDINGS = pytest.StashKey[dict[tuple[str, ...], Cell]]()  # by what names th
 
 def cell_of(item: pytest.Item) -> Cell | None:
     callspec = getattr(item, "callspec", None)
-    cell: Cell | None = callspec.params.get(CELL_FIXTURE) if callspec else None
-    return cell
+    if callspec is not None:
+        for name in (*_OF_CELLS, _SPARE):
+            value = callspec.params.get(name)
+            if isinstance(value, Cell):
+                return value
+    return None
+
+
+def other_parameters(item: pytest.Function) -> dict[str, int]:
+    """The parameters of an item that are not its cell, by number."""
+    params = item.callspec.params
+    return {name: index for name, index in item.callspec.indices.items() if not isinstance(params[name], Cell)}
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Make one item per (case, backend, trial) of an eval that reaches our `run` or `case` fixture."""
-    if CELL_FIXTURE not in metafunc.fixturenames or metafunc.definition.getparent(EvalModule) is None:
+    """Make one item per (case, backend, trial) of an eval that reaches one of the fixtures that are about a cell."""
+    reached = [name for name in _OF_CELLS if uses(metafunc.definition, name)]
+    if not reached or metafunc.definition.getparent(EvalModule) is None:
         return
     if not is_eval_name(metafunc.definition.name, metafunc.config):
         return
@@ -76,12 +89,13 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         marks = [_marks(cell.case) for cell in cells]
     except (ValueError, TypeError, ImportError, AttributeError, OSError) as error:
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
-    metafunc.parametrize(
-        CELL_FIXTURE,
-        [pytest.param(cell, marks=its) for cell, its in zip(cells, marks, strict=True)],
-        indirect=True,
-        ids=ids,
-    )
+    # a fixture of the user's that builds on ours may have parameters of its own
+    names = [name for name in reached if is_ours(definitions(metafunc.definition, name)[-1])]
+    if not names:
+        names = [_SPARE]
+        metafunc.fixturenames.append(_SPARE)
+    values = [pytest.param(*[cell] * len(names), marks=its) for cell, its in zip(cells, marks, strict=True)]
+    metafunc.parametrize(names, values, indirect=True, ids=ids)
 
 
 def _cells(definition: pytest.Function, config: pytest.Config) -> list[Cell]:

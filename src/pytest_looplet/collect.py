@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import fnmatch
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from pytest_looplet.files import is_eval_file, is_given_eval_file, module_names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+
+_IS_EVAL = pytest.StashKey[bool]()
 
 
 def is_eval_name(name: str, config: pytest.Config) -> bool:
@@ -87,22 +90,14 @@ def _is_bound(module: EvalModule, name: str) -> bool:
 
 def is_eval(item: pytest.Item) -> bool:
     """Say whether this item is an eval and not an ordinary test (which may stand in an eval file, too)."""
-    if not isinstance(item, pytest.Function) or item.getparent(EvalModule) is None:
-        return False
-    return is_eval_name(item.originalname, item.config)
-
-
-def uses_llm(item: pytest.Item) -> bool:
-    return "llm" in getattr(item, "fixturenames", ())
-
-
-def uses_judge(item: pytest.Item) -> bool:
-    """Say whether `judge` is ours in this item, and not a fixture of the user's."""
-    definitions: Any = getattr(
-        item, "_fixtureinfo", None
-    )  # private; without it the judge is connected when it is asked
-    found: Any = definitions.name2fixturedefs.get("judge") if definitions else None
-    return bool(found) and found[-1].func.__module__ == "pytest_looplet.fixtures"
+    known = item.stash.get(_IS_EVAL, None)  # asked at each of its phases
+    if known is None:
+        known = item.stash[_IS_EVAL] = (
+            isinstance(item, pytest.Function)
+            and item.getparent(EvalModule) is not None
+            and is_eval_name(item.originalname, item.config)
+        )
+    return known
 
 
 def _bindings(body: Iterable[ast.stmt]) -> Iterator[str]:

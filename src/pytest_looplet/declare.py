@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from looplet.evals import arguments
 from looplet.evals.case import EvalCase, check_names, load_cases, slug
 from pytest_looplet.options import MAX_TRIALS, OPTIONS
+from pytest_looplet.uses import needs_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def read_declaration(definition: pytest.Function, config: pytest.Config) -> Decl
             "no cases; declare them: pytestmark = pytest.mark.looplet(agent=my_agent, cases=[{'task': '...'}])"
         )
     agent = values.get("agent") or config.stash[OPTIONS].agent
-    is_run = "_looplet_run" in definition.fixturenames
+    is_run = needs_run(definition)
     if agent is None and is_run:
         raise ValueError(
             "it asks for `run` and no agent is declared; "

@@ -36,6 +36,12 @@ def module_names(path: Path, root: Path) -> list[str]:
     return [".".join(parts[start:]) for start in range(len(parts))]
 
 
+@lru_cache(maxsize=1024)
+def relative_to_root(path: Path, root: Path) -> str:
+    """As reports name a file: relative to rootdir, whole where it lies elsewhere."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
 def _patterns(config: pytest.Config) -> tuple[str, ...]:
     return (*_DEFAULT_FILES, *config.getini("looplet_files"))
 

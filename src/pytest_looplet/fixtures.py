@@ -1,8 +1,4 @@
-"""The fixtures. `run`, `case`, `judge` and `workdir` belong to evals; `llm` and `mock_llm` serve tests as well.
-
-They stand on the hidden `_looplet_run` and `_looplet_item`: these are in an item's fixture closure exactly
-when ours are used, so a fixture of yours with the same name wins everywhere.
-"""
+"""The fixtures. `run`, `case`, `judge` and `workdir` belong to evals; `llm` and `mock_llm` serve tests as well."""
 
 from __future__ import annotations
 
@@ -23,8 +19,10 @@ if TYPE_CHECKING:
     from looplet.result import RunResult
     from pytest_looplet.cells import Cell
     from pytest_looplet.golden.snapshot import TraceSnapshot
+    from pytest_looplet.phase1.store import Outcome
 
 CALL_FAILED = pytest.StashKey[bool]()
+_SHOWN = pytest.StashKey["Outcome"]()  # whose output was added to what pytest reports of the item
 
 _EVALS_ONLY = (
     "the fixtures `run`, `case`, `judge` and `workdir` exist in evals only: functions named eval_* that ask for them, "
@@ -38,70 +36,66 @@ _NO_LLM = (
 _NO_SYRUPY = "trace_snapshot needs the pytest plugin syrupy, which is not loaded; install looplet[pytest]"
 
 
-@pytest.fixture
-def _looplet_item(request: pytest.FixtureRequest) -> pytest.Function:
-    """The item, which is parametrized with its cell. pytest makes a `request` anew for each fixture that asks for one,
-    so the others ask for this.
-    """
-    if not hasattr(request, "param"):
+def _cell_of(request: pytest.FixtureRequest) -> Cell:
+    cell = cell_of(request.node)
+    if cell is None:
         request.raiseerror(_EVALS_ONLY)
-    item: pytest.Function = request.node
-    return item
-
-
-def _cell(item: pytest.Item) -> Cell:
-    cell = cell_of(item)
-    assert cell is not None, "the item is parametrized with one"  # noqa: S101  # for the type checker
     return cell
 
 
-@pytest.fixture
-def _looplet_run(_looplet_item: pytest.Function) -> RunResult:
+def _outcome_of(request: pytest.FixtureRequest) -> Outcome:
+    """What became of the run: shown once an item, and raised if it failed."""
     from pytest_looplet.phase1.runs import outcome_of, run_now  # loads looplet
 
-    item = _looplet_item
+    _cell_of(request)
+    item = request.node
     outcome = outcome_of(item) or run_now(item)
-    for title in ("stdout", "stderr", "log"):
-        if text := getattr(outcome, title):
-            item.add_report_section("setup", f"{title} of the run", text)
+    if item.stash.get(_SHOWN, None) is not outcome:
+        item.stash[_SHOWN] = outcome
+        for title in ("stdout", "stderr", "log"):
+            if text := getattr(outcome, title):
+                item.add_report_section("setup", f"{title} of the run", text)
     if outcome.error is not None or outcome.result is None:
         from looplet._pretty import visible  # an error may quote what a model or a server wrote
 
         pytest.fail(visible(str(outcome.error), keep="\n"), pytrace=False)
-    result = outcome.own_result()
+    return outcome
+
+
+@pytest.fixture
+def _looplet_cell() -> None:
+    """Takes the parameter of an item whose fixtures of ours are all overridden: see `cells`."""
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> RunResult:
+    """The run this eval scores: a looplet RunResult."""
+    result = _outcome_of(request).own_result()
     assert result is not None, "there is one, looked at above"  # noqa: S101  # for the type checker
     return result
 
 
 @pytest.fixture
-def run(_looplet_run: RunResult) -> RunResult:
-    """The run this eval scores: a looplet RunResult."""
-    return _looplet_run
-
-
-@pytest.fixture
-def case(_looplet_item: pytest.Function) -> EvalCase:
+def case(request: pytest.FixtureRequest) -> EvalCase:
     """The case of this item: its task, what is expected, its files."""
-    return _cell(_looplet_item).case
+    return _cell_of(request).case
 
 
 @pytest.fixture
-def workdir(_looplet_run: RunResult, _looplet_item: pytest.Function) -> Path:
+def workdir(request: pytest.FixtureRequest) -> Path:
     """The directory the run worked in, as it left it. Every eval of the run sees the same one: look, do not touch."""
-    from pytest_looplet.phase1.runs import outcome_of  # loads looplet
-
-    outcome = outcome_of(_looplet_item)
-    if outcome is None or outcome.workdir is None:
+    folder = _outcome_of(request).workdir
+    if folder is None:
         pytest.fail("the agent of this eval asks for no `workdir`; give it a parameter of that name", pytrace=False)
-    return _looplet_item.config.rootpath / outcome.workdir
+    return request.config.rootpath / folder
 
 
 @pytest.fixture
-def judge(_looplet_item: pytest.Function) -> Iterator[Judge]:
+def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
     """A looplet Judge: the model of --looplet-judge, else that of the runs; offline, recorded verdicts."""
     from pytest_looplet.judges.judging import judge_for  # loads looplet
 
-    with judge_for(_looplet_item, _cell(_looplet_item)) as made:
+    with judge_for(request.node, _cell_of(request)) as made:
         yield made
 
 

@@ -63,7 +63,7 @@ def _forget_earlier_call(item: pytest.Item) -> None:
 def _called_and_graded(item: pytest.Function) -> Generator[None, object, object]:
     original = item.obj
     returned: list[Any] = []
-    item.obj = _keeping(original, returned, foreign_loop=_has_async_plugin(item))
+    item.obj = _keeping(item, returned)
     try:
         result = yield
     finally:
@@ -78,8 +78,9 @@ def _called_and_graded(item: pytest.Function) -> Generator[None, object, object]
     return result
 
 
-def _keeping(original: Callable[..., Any], returned: list[Any], *, foreign_loop: bool) -> Callable[..., Any]:
+def _keeping(item: pytest.Function, returned: list[Any]) -> Callable[..., Any]:
     """Stand in for the eval and return None, as pytest wants of a test. An async eval nobody drives is run here."""
+    original = item.obj
     if not inspect.iscoroutinefunction(original):
 
         @functools.wraps(original)
@@ -92,7 +93,7 @@ def _keeping(original: Callable[..., Any], returned: list[Any], *, foreign_loop:
     async def keep_async(*args: Any, **kwargs: Any) -> None:
         returned.append(await original(*args, **kwargs))
 
-    if foreign_loop:
+    if _has_async_plugin(item):
         return keep_async
 
     @functools.wraps(original)
@@ -113,10 +114,11 @@ def _grade(item: pytest.Function, original: Callable[..., Any], returned: list[A
     if not returned:
         return InvalidScore(f"{item.originalname} was not called; a plugin replaced or skipped it")
     value = returned[-1]  # hypothesis calls several times
-    threshold = mark_values(item).get("threshold", item.config.stash[OPTIONS].threshold)
+    declared = mark_values(item)
+    threshold = declared.get("threshold", item.config.stash[OPTIONS].threshold)
     asserts = value is None and uses_assert(original)
     try:
-        return grade(value, name=item.originalname, asserts=asserts, threshold=threshold, gate=gate_of(item))
+        return grade(value, name=item.originalname, asserts=asserts, threshold=threshold, gate=declared.get("gate"))
     except InvalidScore as error:
         return error
 

@@ -12,8 +12,7 @@ import pytest
 from pytest_looplet import cells, collect, hookspecs, options
 from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by name in this module
     CALL_FAILED,
-    _looplet_item,
-    _looplet_run,
+    _looplet_cell,
     case,
     judge,
     llm,
@@ -23,6 +22,7 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     workdir,
 )
 from pytest_looplet.options import is_worker
+from pytest_looplet.uses import uses
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -128,13 +128,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     cell = cells.cell_of(item)
-    if collect.uses_llm(item):
+    if uses(item, "llm"):
         _report_evals(item.config)
     if cell is not None:  # in the id, trial, backend and parameters may stand beside the case
         from pytest_looplet.golden.recordings import case_keyword
 
         item.extra_keyword_matches.add(case_keyword(cell.case.id))
-    if cell is not None and not {"judge", "llm"}.isdisjoint(item.fixturenames):  # type: ignore[attr-defined]  # a function
+    if cell is not None and (uses(item, "judge") or uses(item, "llm")):
         from pytest_looplet.judges.eval_calls import note_calls  # loads looplet, which collecting evals did
 
         note_calls(item)
@@ -165,7 +165,7 @@ def pytest_runtest_makereport(
 
         annotate(item, call, made)
         hide_in_report(item, made)
-    elif collect.uses_llm(item):
+    elif uses(item, "llm"):
         from pytest_looplet.reporting.report import LLM_ATTRIBUTE
 
         setattr(made, LLM_ATTRIBUTE, True)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_looplet import backends, cells, collect
+from pytest_looplet import backends, cells
+from pytest_looplet.files import relative_to_root
 from pytest_looplet.options import OPTIONS
+from pytest_looplet.uses import uses
 
 if TYPE_CHECKING:
     import warnings
-    from collections.abc import Iterable
 
 _TRIAL = re.compile(r"-t[0-9]+\Z")
 
@@ -26,7 +27,7 @@ def before_items(session: pytest.Session, worker: str | None = None, worker_coun
     failed = session.testsfailed and not session.config.option.continue_on_collection_errors
     if failed or session.config.option.collectonly:
         return
-    if not any(collect.uses_llm(item) or cells.cell_of(item) for item in session.items):
+    if not any(uses(item, "llm") or cells.cell_of(item) for item in session.items):
         return
     from pytest_looplet.phase1.runs import phase_1, refuse_all  # loads looplet
 
@@ -50,7 +51,7 @@ def unused(config: pytest.Config) -> list[str]:
     if config.stash[OPTIONS].trials is not None:  # how many there are otherwise is not known
         used = calls | {recording_dir(cell) for cell in known.values()}
         found = [path for path in found if path.with_name(_TRIAL.sub("", path.name)) not in used]
-    return _relative(found, config.rootpath)
+    return [relative_to_root(path, config.rootpath) for path in found]
 
 
 def hide_in_warning(config: pytest.Config, message: warnings.WarningMessage) -> None:
@@ -59,10 +60,6 @@ def hide_in_warning(config: pytest.Config, message: warnings.WarningMessage) -> 
         from pytest_looplet.reporting import hide  # loads looplet, which collecting evals did
 
         hide.hide_in_warning(message)
-
-
-def _relative(paths: Iterable[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path) for path in paths]
 
 
 class Worker:

@@ -41,6 +41,30 @@ def test_a_fixture_that_builds_on_ours_keeps_one_item_a_case(pytester: pytest.Py
     pytester.runpytest().assert_outcomes(passed=6)
 
 
+def test_a_fixture_that_builds_on_ours_may_have_parameters(pytester: pytest.Pytester) -> None:
+    evals = (
+        EVALS
+        + """
+    @pytest.fixture(params=["first", "last"])
+    def run(run, request): return run.steps[0 if request.param == "first" else -1]
+    def eval_step(run): return run.tool_call.tool in ("lookup", "done")
+    def eval_step_of_case(case, run): return case.id.startswith("refund")
+    """
+    )
+    write_suite(pytester, evals)
+    result = pytester.runpytest("-v", "-k", "eval_step")
+    result.assert_outcomes(passed=12, deselected=12)
+    result.stdout.fnmatch_lines(["*eval_step?*first*PASSED*"])
+    assert len(executions(pytester)) == 3
+
+
+def test_the_output_of_a_run_is_shown_once_however_many_fixtures_ask_for_it(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, FILES.replace("        @tool", "        print('said once')\n        @tool", 1))
+    result = pytester.runpytest("-rP", "-k", "eval_outcome")
+    result.assert_outcomes(passed=1, deselected=1)
+    assert result.stdout.str().count("said once") == 1
+
+
 def test_parametrize_may_use_the_names_run_and_case(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import pytest\n@pytest.mark.parametrize('case, run', [(1, 2), (3, 4)])\n"

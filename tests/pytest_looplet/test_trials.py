@@ -11,7 +11,7 @@ import pytest
 from tests.support.plugin_files import EVALS, LIVE, SHOP, executions, summary_of, write_suite
 
 from looplet.evals import EvalCase
-from pytest_looplet.cells import CELL_FIXTURE, Cell
+from pytest_looplet.cells import Cell
 
 TRIALS = EVALS.replace("cases=CASES)", "cases=CASES, trials=2)")
 MODES = [
@@ -182,7 +182,7 @@ def test_trials_and_backends_share_the_name_of_their_snapshot(name: str) -> None
     from pytest_looplet.golden.snapshot import snapshot_name
 
     cell = Cell(Path("e.py"), None, "agent", EvalCase(id="c", task="t"), "replay", 2 if "t2" in name else 1, 2)
-    item: Any = SimpleNamespace(name=name, callspec=SimpleNamespace(params={CELL_FIXTURE: cell}))
+    item: Any = SimpleNamespace(name=name, callspec=SimpleNamespace(params={"run": cell}))
     assert snapshot_name(item) == "eval_x[c]"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from pytest_looplet.cells import Cell
 
@@ -88,13 +88,12 @@ def _not_recorded(_folder: str, names: list[str]) -> list[str]:
     return [name for name in names if name in _OF_ONE_RUN or name.endswith(".lock")]
 
 
-def unused_recordings(cells: Iterable[Cell], calls: Collection[Path] = ()) -> list[Path]:
+def unused_recordings(cells: Collection[Cell], calls: Collection[Path] = ()) -> list[Path]:
     """Recordings of the cells' eval files that no case uses, and those of eval files that are gone.
 
     `calls` are the directories that evals have for calls of their own.
     """
-    used = {recording_dir(cell) for cell in cells} | set(calls)
-    stems = {cell.file.parent / FOLDER / cell.file.stem for cell in cells}
+    stems = {file.parent / FOLDER / file.stem for file in {cell.file for cell in cells}}
     folders = {stem.parent for stem in stems}
     gone = {
         stem
@@ -104,7 +103,7 @@ def unused_recordings(cells: Iterable[Cell], calls: Collection[Path] = ()) -> li
         if not (folder.parent / f"{stem.name}.py").exists()
     }
     found = {path for stem in stems | gone for path in _recordings_of(stem)}
-    return sorted(found - used)
+    return sorted(found - {recording_dir(cell) for cell in cells}.union(calls)) if found else []
 
 
 def _recordings_of(stem: Path) -> Iterator[Path]:

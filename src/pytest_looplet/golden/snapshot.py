@@ -19,13 +19,14 @@ from syrupy.location import PyTestLocation
 
 from pytest_looplet.backends import is_named_live
 from pytest_looplet.cells import cell_of
-from pytest_looplet.collect import uses_llm
+from pytest_looplet.files import relative_to_root
 from pytest_looplet.golden import pending
-from pytest_looplet.golden.snapshot_guard import NOTES, SUFFIX, UNCOMPARED, relative_to_root, session_id
+from pytest_looplet.golden.snapshot_guard import NOTES, SUFFIX, UNCOMPARED, session_id
 from pytest_looplet.golden.snapshot_text import in_detail, in_words, text_of
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.runs import outcome_of
 from pytest_looplet.reporting.entries import node_id
+from pytest_looplet.uses import uses
 
 if TYPE_CHECKING:
     from syrupy.assertion import AssertionResult
@@ -206,7 +207,7 @@ def _is_live(item: pytest.Item) -> bool:
     cell = cell_of(item)
     if cell is not None:
         return is_named_live(cell.backend)
-    return uses_llm(item) and is_named_live(item.config.stash[OPTIONS].backends[0])
+    return uses(item, "llm") and is_named_live(item.config.stash[OPTIONS].backends[0])
 
 
 def _paths(item: pytest.Item) -> dict[Path, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_looplet.files import relative_to_root
 from pytest_looplet.options import is_worker
 
 if TYPE_CHECKING:
@@ -209,7 +210,3 @@ def _forget(report: Any, collections: list[Any]) -> None:
             others.add(collection)
     vars(report)["unused"] = others  # both are cached properties
     vars(report).pop("num_unused", None)
-
-
-def relative_to_root(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from looplet.errors import TraceError
 from looplet.trace.read import read_journal
+from pytest_looplet.files import relative_to_root
 from pytest_looplet.golden import pending
 from pytest_looplet.golden.recordings import record_command, recording_dir, traces_in
 
@@ -39,8 +40,7 @@ def look(llm: ReplayBackend, cell: Cell, trace: Path | None, root: Path) -> str 
 
 def recording_id(cell: Cell, root: Path) -> str:
     """The name under which a recording is reported."""
-    file = cell.file.relative_to(root).as_posix() if cell.file.is_relative_to(root) else str(cell.file)
-    return f"{file}::recording[{cell.agent_name}/{cell.name}]"
+    return f"{relative_to_root(cell.file, root)}::recording[{cell.agent_name}/{cell.name}]"
 
 
 def _explained(recording: Path, trace: Path | None, difference: str) -> str:

@@ -15,7 +15,7 @@ from looplet.events import RunStarted
 from looplet.messages import Capabilities
 from looplet.trace.redact import Redactor
 from looplet.trace.replay import ReplayBackend
-from pytest_looplet.cells import CALLS, CELL_FIXTURE, Cell, cell_of, with_trial
+from pytest_looplet.cells import CALLS, Cell, cell_of, other_parameters, with_trial
 from pytest_looplet.golden.recordings import EVALS, FOLDER, JOURNAL, record_command
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.runs import outcome_of
@@ -123,8 +123,7 @@ def recorded_calls(item: pytest.Function, cell: Cell) -> Path:
 
 def _other_parameters(item: pytest.Function) -> str:
     """Tells apart the items of an eval that is parametrized with more than our cells."""
-    indices = {name: index for name, index in item.callspec.indices.items() if name != CELL_FIXTURE}
-    return "".join(f"-{name}{index}" for name, index in sorted(indices.items()))
+    return "".join(f"-{name}{index}" for name, index in sorted(other_parameters(item).items()))
 
 
 class _Played:

@@ -11,12 +11,11 @@ import queue
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from looplet.evals.judge import Judge
-from pytest_looplet import fixtures
 from pytest_looplet.cells import cell_of
 from pytest_looplet.collect import is_eval
 from pytest_looplet.judges.eval_calls import Calls
@@ -28,6 +27,7 @@ from pytest_looplet.phase1.runs import REMOTE_CONCURRENCY
 from pytest_looplet.phase1.store import STORE, own_copy
 from pytest_looplet.phase1.tally import Tally
 from pytest_looplet.skips import is_skipped
+from pytest_looplet.uses import definitions, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.progress import Progress
 
 _OFFERED = {"run", "case", "judge"}
-_OURS = _OFFERED | {"_looplet_run", "_looplet_item"}
 _HARMLESS = {"pytest_asyncio.plugin", "syrupy"}  # plugins that have fixtures of theirs in every item
 
 
@@ -113,12 +112,10 @@ def is_eligible(item: pytest.Function) -> bool:
 
 def _is_known(item: pytest.Function, name: str) -> bool:
     """Say whether this fixture of the eval is ours and not overridden, or one that plugins give to everything."""
-    definitions: Any = getattr(item, "_fixtureinfo", None)  # private; without it nothing is done ahead
-    found: Any = definitions.name2fixturedefs.get(name) if definitions else None
+    found = definitions(item, name)
     if not found:
         return name == "request"
-    module = found[-1].func.__module__
-    return bool(module == fixtures.__name__ if name in _OURS else module in _HARMLESS)
+    return is_ours(found[-1]) if name in _OFFERED else found[-1].func.__module__ in _HARMLESS
 
 
 def _ask(item: pytest.Function) -> None:

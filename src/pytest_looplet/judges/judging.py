@@ -15,13 +15,13 @@ from looplet.evals.script import scripted
 from looplet.trace.redact import Redaction, Redactor
 from pytest_looplet.backends import choice_of, connected, connected_judge, is_named_live
 from pytest_looplet.cells import cell_of
-from pytest_looplet.collect import uses_judge
 from pytest_looplet.golden.recordings import replace_recording
 from pytest_looplet.judges.eval_calls import Calls
 from pytest_looplet.judges.taps import JournalTap, tapped
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.costs import check_prices, is_spent, note_spent, price_table, provider_of
 from pytest_looplet.phase1.pool import cost_reached
+from pytest_looplet.uses import uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +58,7 @@ def prepare(items: Iterable[pytest.Item], config: pytest.Config) -> None:
     """Connect the judge before anything is paid. One that cannot be used is a UsageError."""
     for item in items:
         cell = cell_of(item)
-        if cell is not None and uses_judge(item) and (choice := judge_choice(config.stash[OPTIONS], cell.backend)):
+        if cell is not None and uses(item, "judge") and (choice := judge_choice(config.stash[OPTIONS], cell.backend)):
             check_prices(config, [live_judge(choice, config).backend])
             return
 

@@ -17,7 +17,7 @@ import pytest
 from looplet.evals.collect import Collector, collectors_in
 from pytest_looplet.backends import connected, is_named_live
 from pytest_looplet.cells import Cell, cell_of
-from pytest_looplet.collect import is_eval, uses_judge, uses_llm
+from pytest_looplet.collect import is_eval
 from pytest_looplet.options import OPTIONS, is_worker
 from pytest_looplet.phase1 import stored_session
 from pytest_looplet.phase1.costs import check_prices, price_table
@@ -29,14 +29,13 @@ from pytest_looplet.phase1.progress import session_progress
 from pytest_looplet.phase1.store import STORE, MemoryStore, Outcome
 from pytest_looplet.phase1.stored import StoredRuns
 from pytest_looplet.skips import is_skipped
+from pytest_looplet.uses import needs_run, uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_looplet.phase1.progress import Progress
     from pytest_looplet.phase1.store import Key, Store
-
-RUN_FIXTURE = "_looplet_run"
 
 REMOTE_CONCURRENCY = 8
 _EARLIER = "earlier"  # below .looplet, until it is removed
@@ -48,9 +47,9 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     cells = needed_cells(session.items)
     traces = config.stash[OPTIONS].traces
     asked = config.stash[OPTIONS].backends[0]
-    if traces is None and is_named_live(asked) and any(map(uses_llm, session.items)):
+    if traces is None and is_named_live(asked) and any(uses(item, "llm") for item in session.items):
         connected(asked, config)
-    judges = any(map(uses_judge, session.items))
+    judges = any(uses(item, "judge") for item in session.items)
     if judges:
         from pytest_looplet.judges.judging import prepare  # it stands on this module
 
@@ -125,7 +124,7 @@ def needed_cells(items: Iterable[pytest.Item]) -> list[Cell]:
     cells: dict[Key, Cell] = {}
     for item in items:
         cell = cell_of(item)
-        if cell and RUN_FIXTURE in getattr(item, "fixturenames", ()) and is_eval(item) and not is_skipped(item):
+        if cell and needs_run(item) and is_eval(item) and not is_skipped(item):
             cells.setdefault(cell.key, cell)
     return list(cells.values())
 

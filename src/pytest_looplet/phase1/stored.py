@@ -20,6 +20,7 @@ from looplet.trace.files import write_whole
 from looplet.trace.journal import JournalWriter
 from looplet.trace.read import UNFINISHED, load_trace, read_journal
 from looplet.trace.redact import Redaction, Redactor
+from pytest_looplet.files import relative_to_root
 from pytest_looplet.golden.recordings import traces_in
 from pytest_looplet.phase1.places import OWN_RESULT
 from pytest_looplet.phase1.store import Outcome
@@ -98,8 +99,7 @@ def shown(folder: Path, root: Path) -> str | None:
     found = traces_in(folder)
     if not found:
         return None
-    path = found[0] if len(found) == 1 else folder
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return relative_to_root(found[0] if len(found) == 1 else folder, root)
 
 
 def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:

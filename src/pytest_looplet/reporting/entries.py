@@ -8,11 +8,13 @@ from looplet._pretty import shorten
 from looplet.types import Usage
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
-from pytest_looplet.phase1.runs import RUN_FIXTURE, outcome_of
+from pytest_looplet.files import relative_to_root
+from pytest_looplet.phase1.runs import outcome_of
 from pytest_looplet.reporting.digests import case_digest, eval_digest
 from pytest_looplet.reporting.hide import secrets_of
 from pytest_looplet.reporting.known_secrets import Secrets
 from pytest_looplet.reporting.report import unknown_entry
+from pytest_looplet.uses import needs_run
 
 if TYPE_CHECKING:
     import pytest
@@ -81,17 +83,15 @@ def _of_cell(item: pytest.Item, cell: Cell, secrets: Secrets) -> dict[str, Any]:
 
 def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[str, Any] | None:
     outcome = outcome_of(item)
-    if cell is None or outcome is None or RUN_FIXTURE not in getattr(item, "fixturenames", ()):
+    if cell is None or outcome is None or not needs_run(item):
         return None
-    root = item.config.rootpath
-    file = cell.file.relative_to(root).as_posix() if cell.file.is_relative_to(root) else str(cell.file)
     told = {
         "error": outcome.error.splitlines()[0] if outcome.error else None,
         "stale": outcome.stale,
         "text": _log(outcome.result) if outcome.result and outcome.trace is None else None,
     }
     return {
-        "file": file,
+        "file": relative_to_root(cell.file, item.config.rootpath),
         "agent": cell.agent_name,
         "case": cell.case.id,
         "trial": cell.trial,

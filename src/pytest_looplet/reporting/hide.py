@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Callable, Iterator
 
+    from looplet.evals.case import EvalCase
     from looplet.result import RunResult
     from pytest_looplet.phase1.store import Key, Outcome
 
@@ -36,19 +36,19 @@ def secrets_of(item: pytest.Item) -> Secrets:
         return Secrets()
     known = item.config.stash.setdefault(_KNOWN, {})
     if cell.key not in known:
-        case = cell.case
-        known[cell.key] = Secrets(chain([case.task, case.expected, case.files], _emitted(outcome)))
+        known[cell.key] = Secrets(_told(cell.case, outcome))
     return known[cell.key]
 
 
-def _emitted(outcome: Outcome) -> Iterator[object]:
+def _told(case: EvalCase, outcome: Outcome) -> Iterator[object]:
+    yield from (case.task, case.expected, case.files)
     yield from (outcome.stdout, outcome.stderr, outcome.log, outcome.error)
     if outcome.result is not None:
         for result in outcome.result.all or (outcome.result,):
-            yield from _told(result)
+            yield from _told_by(result)
 
 
-def _told(result: RunResult) -> Iterator[object]:
+def _told_by(result: RunResult) -> Iterator[object]:
     yield from (result.task, result.output, result.errors, result.artifacts)
     for step in result.steps:
         yield from (step.tool_call.to_dict(), step.tool_result.to_dict())

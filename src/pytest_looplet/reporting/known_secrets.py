@@ -15,6 +15,7 @@ from looplet.trace.redact import REDACTED, Redaction, Redactor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_PATTERNS = Redaction(Redactor())
 _PIECE = 8  # characters of a secret that are taken out wherever they stand
 _BETWEEN_PIECES = re.compile(r"\s+|\\+[nrt]|-----[A-Z0-9 ]+-----")  # of a private key, or of `Bearer ...`
 
@@ -38,15 +39,14 @@ class Secrets:
 
     def __init__(self, sources: Iterable[object] = ()) -> None:
         self._sources = sources
-        self._redaction = Redaction(Redactor())
 
     def __call__(self, text: str) -> str:
-        clean = self._redaction.text(text)
+        clean = _PATTERNS.text(text)
         return clean if len(clean) < _PIECE else self._without_pieces(clean)
 
     def value(self, value: object) -> Any:
         """JSON-shaped, every string in it hidden."""
-        return value if value is None else Redaction(self).value(value)
+        return Redaction(self).value(value) if value else value
 
     @cached_property
     def _pieces(self) -> set[str]:
