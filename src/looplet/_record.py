@@ -74,6 +74,17 @@ def _compile_init(cls: Any) -> Callable[..., None]:
     return init
 
 
+def compile_inits(kind: type[Record] | None = None) -> None:
+    """Compile now what the classes that are known would compile when they are first instantiated, below `kind`.
+
+    Many threads that begin at once would each do it, and hold up each other.
+    """
+    for cls in (kind or Record).__subclasses__():
+        if cls.__init__ is _first_init:
+            cls.__init__ = _compile_init(cls)  # type: ignore[method-assign]  # as `_first_init` does
+        compile_inits(cls)
+
+
 class Record(metaclass=_RecordType):
     """A frozen value: compares by type and fields, prints its fields, copies with `replace()`."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from looplet import Step, ToolCall, ToolResult, Usage
+from looplet._record import Record, compile_inits
 
 
 def test_a_record_is_frozen_and_says_how_to_change_a_copy() -> None:
@@ -80,3 +81,20 @@ def test_a_cost_is_an_amount_or_unknown(given: Any, kept: float | None) -> None:
     cost = Usage(1, 1, cost=given).cost
     assert cost == kept
     assert cost is None or type(cost) is float
+
+
+def test_constructors_may_be_compiled_ahead() -> None:
+    class Above(Record):
+        name: str
+        counts: dict[str, int] = {}
+
+    class Below(Above):
+        number: int = 3
+
+    first = Below.__init__
+    compile_inits()
+    assert Below.__init__ is not first
+    compiled = Below.__init__
+    compile_inits()
+    assert Below("a") == Below("a", {}, 3)
+    assert Below.__init__ is compiled, "once"

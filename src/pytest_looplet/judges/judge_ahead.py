@@ -26,6 +26,7 @@ from pytest_looplet.phase1.progress import TICK_S, session_progress
 from pytest_looplet.phase1.runs import REMOTE_CONCURRENCY
 from pytest_looplet.phase1.store import STORE, own_copy
 from pytest_looplet.phase1.tally import Tally
+from pytest_looplet.phase1.waits import heap_at_rest
 from pytest_looplet.skips import is_skipped
 from pytest_looplet.uses import definitions, is_ours
 
@@ -69,7 +70,7 @@ def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
 
     concurrency = _concurrency(chosen[0])
     progress = session_progress(config, tally, partial(shown, config), what="evals judged")
-    with unattributed(config), separated():
+    with unattributed(config), separated(), heap_at_rest():
         for _ in range(min(concurrency, len(chosen))):  # daemons: a session that is interrupted waits for none
             threading.Thread(target=ask, name="looplet-judge", daemon=True).start()
         _follow(finished, tally, config, progress)

@@ -18,6 +18,7 @@ from pytest_looplet.phase1.progress import TICK_S
 from pytest_looplet.phase1.sinks import WRITING
 from pytest_looplet.phase1.store import ATTEMPTS, POLL_S, Outcome, own_copy
 from pytest_looplet.phase1.stored import keep, shown
+from pytest_looplet.phase1.waits import Chores, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,10 +70,7 @@ class _Running:
 
 
 class Pool:
-    """One daemon thread a run, `concurrency` at once: a session that ends does not wait for calls in flight.
-
-    `meanwhile` is called once, when nothing is left to start and the last runs are waited for.
-    """
+    """One daemon thread a run, `concurrency` at once: a session that ends does not wait for calls in flight."""
 
     def __init__(
         self,
@@ -82,7 +80,7 @@ class Pool:
         timeout: float | None = None,
         limits: Limits = Limits(),  # noqa: B008  # frozen
         told: Callable[[Job, Outcome], None] = lambda _job, _outcome: None,
-        meanwhile: Callable[[], None] | None = None,
+        chores: Chores = Chores(),  # noqa: B008  # frozen
         progress: Progress | None = None,
     ) -> None:
         self._store = store
@@ -91,7 +89,7 @@ class Pool:
         self._timeout = timeout
         self._limits = limits
         self._told = told
-        self._meanwhile = meanwhile
+        self._chores = chores
         self._progress = progress
         self._fresh: deque[Job] = deque()
         self._others: list[Job] = []  # claimed by other processes, and not published yet when we looked
@@ -106,8 +104,7 @@ class Pool:
         try:
             while self._fresh or self._others or self._running:
                 self._start()
-                if not self._fresh:
-                    self._use_the_wait()
+                self._use_the_wait()
                 self._collect()
                 self._expire()
                 leash.check()
@@ -130,9 +127,12 @@ class Pool:
             self._leave_behind()
 
     def _use_the_wait(self) -> None:
-        meanwhile, self._meanwhile = self._meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
+        if not (self._fresh and self._has_room()):
+            first, self._chores = self._chores.first, self._chores._replace(first=nothing)
+            first()
+        if not self._fresh:
+            last, self._chores = self._chores.last, self._chores._replace(last=nothing)
+            last()
 
     def _has_room(self) -> bool:
         return len(self._running) < self._concurrency

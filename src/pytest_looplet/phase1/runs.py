@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +27,12 @@ from pytest_looplet.phase1.pool import Limits, Pool
 from pytest_looplet.phase1.progress import session_progress
 from pytest_looplet.phase1.store import STORE, MemoryStore, Outcome
 from pytest_looplet.phase1.stored import StoredRuns
+from pytest_looplet.phase1.waits import Chores, get_ready_for_evals, get_ready_for_runs, heap_at_rest
 from pytest_looplet.skips import is_skipped
 from pytest_looplet.uses import needs_run, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from pytest_looplet.phase1.progress import Progress
     from pytest_looplet.phase1.store import Key, Store
@@ -214,27 +214,13 @@ def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_cou
     # that of workers is the controller's
     progress = None if is_worker(config) else session_progress(config, store.tally, partial(shown, config))
 
-    def meanwhile() -> None:
-        _get_ready(session.items)
+    def last() -> None:
+        get_ready_for_evals(session.items)
         _remove_earlier(config.rootpath)
 
-    with unattributed(config), separated():
-        _pool(store, config, jobs, worker_count, progress, meanwhile).run(jobs)
-
-
-def _get_ready(items: Iterable[pytest.Item]) -> None:
-    """Do for the evals what has to be done anyway. What fails here fails again where it can be told."""
-    for module in ("item", "reporting.summary"):  # and what they stand on
-        import_module(f"pytest_looplet.{module}")
-    from pytest_looplet.reporting.digests import case_digest, eval_digest
-
-    with suppress(Exception):
-        for item in items:
-            cell = cell_of(item)
-            if cell is not None and isinstance(item, pytest.Function):
-                item.location  # noqa: B018  # pytest works it out when it is first asked for
-                eval_digest(item)
-                case_digest(item, cell)
+    chores = Chores(get_ready_for_runs, last)
+    with unattributed(config), separated(), heap_at_rest():
+        _pool(store, config, jobs, worker_count, progress, chores).run(jobs)
 
 
 def _pool(
@@ -243,7 +229,7 @@ def _pool(
     jobs: list[Job],
     worker_count: int,
     progress: Progress | None,
-    meanwhile: Callable[[], None] | None = None,
+    chores: Chores = Chores(),  # noqa: B008  # frozen
 ) -> Pool:
     options = config.stash[OPTIONS]
     remote = any(job.backend.remote for job in jobs)
@@ -258,6 +244,6 @@ def _pool(
         timeout=options.run_timeout,
         limits=Limits(config.getoption("maxfail") or 0, options.max_cost),
         told=told,
-        meanwhile=meanwhile,
+        chores=chores,
         progress=progress,
     )

@@ -18,6 +18,7 @@ from pytest_looplet.phase1.perform import Job
 from pytest_looplet.phase1.pool import Limits, Pool
 from pytest_looplet.phase1.store import MemoryStore, Outcome
 from pytest_looplet.phase1.tally import Tally
+from pytest_looplet.phase1.waits import Chores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,6 +71,25 @@ def test_runs_begin_one_by_one_and_the_next_at_once_when_one_is_back(
     Watched(store, 6).run(jobs)
     assert _errors(store, jobs) == [None] * 6
     assert in_flight_at_each_wait == [1] * 6
+
+
+def test_chores_are_done_when_runs_are_waited_for_and_once(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    full = threading.Event()
+
+    def fake(job: Job, _in_flight: InFlight) -> Outcome:
+        assert full.wait(60), "the first chore comes while two runs are in flight"
+        told.append(job.name)
+        return Outcome()
+
+    def first() -> None:
+        told.append("first")
+        full.set()
+
+    _run(jobs, fake, monkeypatch, concurrency=2, chores=Chores(first, lambda: told.append("last")))
+    assert sorted(told) == sorted(["first", "last", *(job.name for job in jobs)])
+    assert told[0] == "first"
+    assert 1 + len(jobs) - 2 <= told.index("last"), "at most two were still in flight when nothing was left to start"
 
 
 def test_no_more_runs_than_asked_for_are_in_flight(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
