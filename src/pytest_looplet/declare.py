@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from looplet._record import Record
 from looplet.evals import arguments
 from looplet.evals.case import EvalCase, check_names, load_cases, slug
 from pytest_looplet.options import MAX_TRIALS, OPTIONS
@@ -21,8 +21,7 @@ OFFERED = ("task", "llm", "workdir")
 MARK_KEYS = ("agent", "cases", "trials", "threshold", "gate")
 
 
-@dataclass(frozen=True)
-class Declaration:
+class Declaration(Record):
     """`agent` is None for an eval that only asks for `case` or `llm` where none was declared."""
 
     agent: Callable[..., Any] | None

@@ -46,19 +46,9 @@ _EMAIL = ("@", r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-
 _ESCAPED = re.compile(r'(?:\A|(?<="))[^"\\]*(?:\\.[^"\\]*)+(?="|\\?\Z)', re.DOTALL)
 _HALF_AN_ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{0,3}\Z")
 _NESTING = 4  # JSON in JSON in JSON
-
-
 _SHORTEST, _SHORTEST_EMAIL = 13, 5  # characters of the shortest match: `sk-` and ten more, and `a@b.c`
 
-
-@cache
-def _compiled(*, emails: bool) -> list[tuple[str, re.Pattern[str]]]:
-    return [(literal, re.compile(pattern)) for literal, pattern in ((*_PATTERNS, _EMAIL) if emails else _PATTERNS)]
-
-
-@cache
-def _bearer() -> re.Pattern[str]:
-    return re.compile(_BEARER[1])
+_compiled = cache(re.compile)  # when a text is met that needs it: most runs meet none
 
 
 class Redactor:
@@ -66,7 +56,7 @@ class Redactor:
 
     def __init__(self, *, emails: bool = False) -> None:
         self.emails = emails
-        self._patterns = _compiled(emails=emails)
+        self._patterns = (*_PATTERNS, _EMAIL) if emails else _PATTERNS
         self._shortest = _SHORTEST_EMAIL if emails else _SHORTEST
 
     def __call__(self, text: str) -> str:
@@ -74,8 +64,8 @@ class Redactor:
             return text
         for literal, pattern in self._patterns:
             if literal in text:
-                text = pattern.sub(self.replacement, text)
-        return _bearer().sub(self.replacement, text) if _BEARER[0] in text.lower() else text
+                text = _compiled(pattern).sub(self.replacement, text)
+        return _compiled(_BEARER[1]).sub(self.replacement, text) if _BEARER[0] in text.lower() else text
 
     def replacement(self, _secret: re.Match[str]) -> str:
         return REDACTED

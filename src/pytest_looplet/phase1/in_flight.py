@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from looplet.decisions import Stop
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from looplet.events import Event
 
 
-@dataclass
 class Loop:
     """One loop of a run: which model it asks, and what each reply took."""
 
-    model: str = ""
-    replies: list[Usage] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.model = ""
+        self.replies: list[Usage] = []
 
 
 class InFlight:

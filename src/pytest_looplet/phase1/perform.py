@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looplet.ambient import Capture, capturing
-from looplet.backends.mock import MockLLMBackend
 from looplet.evals.collect import Collector, CollectorError, collect
 from looplet.evals.prices import PriceTable
 from looplet.evals.script import scripted
 from looplet.evals.transcript import is_messages, result_from_messages
 from looplet.result import RunResult
-from looplet.trace.read import read_journal
 from looplet.trace.redact import Redaction, Redactor
-from looplet.trace.replay import ReplayBackend
 from pytest_looplet.golden.recordings import is_trace, record_command, recording_dir, replace_recording, traces_in
-from pytest_looplet.phase1 import agents, stored
+from pytest_looplet.phase1 import agents, kept
 from pytest_looplet.phase1.agents import RunError
 from pytest_looplet.phase1.costs import provider_of, with_costs
 from pytest_looplet.phase1.output import Output, belonging_to
 from pytest_looplet.phase1.places import Places
-from pytest_looplet.phase1.sinks import WRITING, QueuedSink, QueuedWorkdirSink
+from pytest_looplet.phase1.sinks import WRITING, QueuedSink
 from pytest_looplet.phase1.store import Outcome
-from pytest_looplet.phase1.workpaths import WorkdirRedactor, WorkdirReplay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,25 +31,25 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.in_flight import InFlight
 
 
-@dataclass(frozen=True)
 class Job:
     """One cell, ready to run. `name` is unique in the session and names its trace and its work directory."""
 
-    cell: Cell
-    backend: Backend
-    name: str
-    root: Path
-    record: bool = False
-    prices: PriceTable = field(default_factory=PriceTable)
-    collectors: tuple[Collector, ...] = ()
-
-    @cached_property
-    def places(self) -> Places:
-        return Places(self.root.joinpath(".looplet", "runs", self.name))
-
-    @cached_property
-    def workdir(self) -> Path:
-        return self.root.joinpath(".looplet", "work", self.name)
+    def __init__(
+        self,
+        cell: Cell,
+        backend: Backend,
+        name: str,
+        root: Path,
+        *,
+        record: bool = False,
+        prices: PriceTable | None = None,
+        collectors: tuple[Collector, ...] = (),
+    ) -> None:
+        self.cell, self.backend, self.name, self.root = cell, backend, name, root
+        self.record, self.collectors = record, collectors
+        self.prices = PriceTable() if prices is None else prices
+        self.places = Places(root.joinpath(".looplet", "runs", name))
+        self.workdir = root.joinpath(".looplet", "work", name)
 
     @property
     def has_workdir(self) -> bool:
@@ -62,7 +57,7 @@ class Job:
 
     @cached_property
     def labels(self) -> dict[str, Any]:
-        return stored.labels_of(self.cell, self.root)
+        return kept.labels_of(self.cell, self.root)
 
 
 class _GivenUp(Exception):
@@ -138,8 +133,7 @@ def _close(run: Any) -> None:
 def _collected(result: RunResult, job: Job) -> RunResult:
     """The result with what the collectors of the eval module found. In the trace it stands beside the last loop."""
     workdir = job.workdir if job.has_workdir else None
-    redact = WorkdirRedactor(workdir) if workdir else True
-    collected = collect(result, job.collectors, workdir=workdir, case=job.cell.case, redact=redact)
+    collected = collect(result, job.collectors, workdir=workdir, case=job.cell.case, redact=_redactor(job))
     if not result.all or collected is result:
         return collected
     last = result.all[-1].replace(artifacts=collected.artifacts)
@@ -148,12 +142,12 @@ def _collected(result: RunResult, job: Job) -> RunResult:
 
 def _leave(job: Job, llm: Any, in_flight: InFlight, ran_loops: bool, outcome: Outcome) -> None:
     """Give the trace its place, and say in `outcome` where it is; also of an agent that failed."""
-    if isinstance(llm, (ReplayBackend, MockLLMBackend)):
+    if not job.backend.live:
         outcome.model = llm.name
     with WRITING:
         moves = job.places.settle(max(1, len(in_flight.loops)))  # what ran no loop was written as if it were one
     trace = job.places.trace if moves else None
-    if isinstance(llm, ReplayBackend):
+    if outcome.backend == "replay":
         from pytest_looplet.golden import stale  # reads and compares traces, which scripted runs have no use for
 
         outcome.stale = stale.look(llm, job.cell, trace if ran_loops else None, job.root)
@@ -172,10 +166,11 @@ def _moved(result: RunResult, moves: dict[str, str]) -> RunResult:
 
 def _hooks(places: Places, workdir: Path | None, in_flight: InFlight, number: int) -> Sequence[object]:
     path = places.of_loop(number)
-    return (
-        in_flight.watch(),
-        QueuedWorkdirSink(path, workdir) if workdir else QueuedSink(path, redact=True, bare=True),
-    )
+    if workdir is None:
+        return in_flight.watch(), QueuedSink(path, redact=True, bare=True)
+    from pytest_looplet.phase1.workpaths import WorkdirSink  # only for agents with a work directory
+
+    return in_flight.watch(), WorkdirSink(path, workdir)
 
 
 def _llm(job: Job, outcome: Outcome) -> Any:
@@ -186,15 +181,31 @@ def _llm(job: Job, outcome: Outcome) -> Any:
     if cell.backend == "replay":
         recording = recording_dir(cell)
         if traces_in(recording):
-            if job.has_workdir:
-                return WorkdirReplay(recording, job.workdir)
-            return ReplayBackend(recording, on_miss="stale")
+            return _replayed(recording, job)
         if cell.case.script is None or (cell.trial > 1 and _is_recorded(cell._replace(trial=1))):
             raise RunError(f"no recording of case {cell.name!r}; record it: {record_command(cell, job.root)}")
         outcome.backend = "script"
     if cell.case.script is None:
         raise RunError(no_script(cell))
     return scripted(cell.case.script)
+
+
+def _replayed(recording: Path, job: Job) -> Any:
+    if job.has_workdir:
+        from pytest_looplet.phase1.workpaths import WorkdirReplay  # reads traces, which scripted and live runs do not
+
+        return WorkdirReplay(recording, job.workdir)
+    from looplet.trace.replay import ReplayBackend  # likewise
+
+    return ReplayBackend(recording, on_miss="stale")
+
+
+def _redactor(job: Job) -> Redactor:
+    if not job.has_workdir:
+        return Redactor()
+    from pytest_looplet.phase1.workpaths import WorkdirRedactor  # only for agents with a work directory
+
+    return WorkdirRedactor(job.workdir)
 
 
 def _is_recorded(cell: Cell) -> bool:
@@ -233,8 +244,7 @@ def _result(value: Any, loops: list[RunResult], job: Job) -> RunResult:
 
 
 def _write(result: RunResult, folder: Path, job: Job) -> None:
-    redactor = WorkdirRedactor(job.workdir) if job.has_workdir else Redactor()
-    stored.write_result(result, folder, Redaction(redactor), job.labels)
+    kept.write_result(result, folder, Redaction(_redactor(job)), job.labels)
 
 
 def _check_provider(result: RunResult, outcome: Outcome) -> None:
@@ -247,12 +257,13 @@ def _check_provider(result: RunResult, outcome: Outcome) -> None:
 def _record(job: Job, ran_loops: bool) -> None:
     if not ran_loops:
         raise RunError(f"agent {job.cell.agent_name} ran no looplet loop, so there is nothing to record")
+    from looplet.trace.read import read_journal  # only where something is recorded
+    from pytest_looplet.golden import pending
+
     for trace in traces_in(job.places.trace):
         why = read_journal(trace).incomplete
         if why is not None:
             raise RunError(f"case {job.cell.name!r} was not recorded: its trace is incomplete ({why}); record it again")
-    from pytest_looplet.golden import pending  # only where something is recorded
-
     recording = recording_dir(job.cell)
     replace_recording(recording, job.places.trace)
     pending.discard(job.root, pending.RECORDING, recording)  # what waited there was compared with the old one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_looplet.golden.recordings import is_trace
@@ -19,15 +20,18 @@ class Places:
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
+        self._loops: dict[int, Path] = {}
 
-    @property
+    @cached_property
     def partial(self) -> Path:
         """What a run has that is cut short."""
         return self.trace.with_name(f"{self.trace.name}.partial")
 
     def of_loop(self, number: int) -> Path:
         """Where loop `number`, counted from 1, is written."""
-        return self.partial / f"run_{number}"
+        if number not in self._loops:
+            self._loops[number] = self.partial / f"run_{number}"
+        return self._loops[number]
 
     @property
     def of_own_result(self) -> Path:

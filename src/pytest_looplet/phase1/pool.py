@@ -7,17 +7,17 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_looplet.phase1.costs import spent_by
 from pytest_looplet.phase1.in_flight import InFlight
 from pytest_looplet.phase1.interrupt import Leash
+from pytest_looplet.phase1.kept import keep, shown
 from pytest_looplet.phase1.perform import describe, perform
 from pytest_looplet.phase1.progress import TICK_S
 from pytest_looplet.phase1.sinks import WRITING
 from pytest_looplet.phase1.store import ATTEMPTS, POLL_S, Outcome, own_copy
-from pytest_looplet.phase1.stored import keep, shown
 from pytest_looplet.phase1.waits import Chores, nothing
 
 if TYPE_CHECKING:
@@ -61,12 +61,9 @@ class Limits(NamedTuple):
         return 0 < self.max_errors <= len(tally.errors)
 
 
-@dataclass
 class _Running:
-    job: Job
-    claim: Claim
-    in_flight: InFlight
-    deadline: float | None
+    def __init__(self, job: Job, claim: Claim, in_flight: InFlight, deadline: float | None) -> None:
+        self.job, self.claim, self.in_flight, self.deadline = job, claim, in_flight, deadline
 
 
 class Pool:

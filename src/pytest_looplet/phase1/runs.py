@@ -26,7 +26,6 @@ from pytest_looplet.phase1.perform import Job, no_script
 from pytest_looplet.phase1.pool import Limits, Pool
 from pytest_looplet.phase1.progress import session_progress
 from pytest_looplet.phase1.store import STORE, MemoryStore, Outcome
-from pytest_looplet.phase1.stored import StoredRuns
 from pytest_looplet.phase1.waits import Chores, get_ready_for_evals, get_ready_for_runs, heap_at_rest
 from pytest_looplet.skips import is_skipped
 from pytest_looplet.uses import needs_run, uses
@@ -59,6 +58,8 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     if not cells:
         return
     if traces is not None:
+        from pytest_looplet.phase1.stored import StoredRuns  # reads traces, which other sessions only write
+
         config.stash[STORE] = StoredRuns(traces, config.rootpath, store.tally)
         _judge_ahead(session, judges=judges)
         return
@@ -154,9 +155,9 @@ def _jobs(
             connected(cell.backend, config),
             names[cell.key],
             config.rootpath,
-            record,
-            prices,
-            collectors.get(cell.file, ()),
+            record=record,
+            prices=prices,
+            collectors=collectors.get(cell.file, ()),
         )
         for cell in cells
     }

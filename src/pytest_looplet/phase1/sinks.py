@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from looplet.events import RunStarted
 from looplet.hooks.provenance import ProvenanceSink
-from pytest_looplet.phase1.workpaths import WorkdirSink
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,15 +24,9 @@ WRITING = threading.RLock()
 
 class QueuedSink(ProvenanceSink):
     def write(self, event: Event) -> None:
-        with _turn(event):
+        with turn(event):
             super().write(event)
 
 
-class QueuedWorkdirSink(WorkdirSink):
-    def write(self, event: Event) -> None:
-        with _turn(event):
-            super().write(event)
-
-
-def _turn(event: Event) -> AbstractContextManager[object]:
+def turn(event: Event) -> AbstractContextManager[object]:
     return nullcontext() if isinstance(event, RunStarted) else WRITING

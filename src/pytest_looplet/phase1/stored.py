@@ -1,27 +1,16 @@
-"""Runs as they are kept in `.looplet/runs`, and read from there by `--looplet-traces`.
-
-A run's directory holds its trace, or `run_1`, `run_2`, ... of an agent that ran several loops; beside the journal
-`outcome.json` says what a trace does not: whose run it is, what went wrong, what was printed.
-"""
+"""Runs that were kept, read for `--looplet-traces`."""
 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from looplet._pretty import visible
 from looplet._record import Record
 from looplet.errors import TraceError
-from looplet.events import RunFinished, RunStarted, StepFinished
-from looplet.messages import Capabilities
-from looplet.trace.directory import ARTIFACTS
-from looplet.trace.files import write_whole
-from looplet.trace.journal import JournalWriter
 from looplet.trace.read import UNFINISHED, load_trace, read_journal
-from looplet.trace.redact import Redaction, Redactor
-from pytest_looplet.files import relative_to_root
 from pytest_looplet.golden.recordings import traces_in
+from pytest_looplet.phase1.kept import TOLD, place, shown
 from pytest_looplet.phase1.places import OWN_RESULT
 from pytest_looplet.phase1.store import Outcome
 from pytest_looplet.phase1.stored_session import OUTCOME, SCHEMA, labels_by_folder
@@ -34,10 +23,8 @@ if TYPE_CHECKING:
 
     from looplet.result import RunResult
     from looplet.types import Step
-    from pytest_looplet.cells import Cell
     from pytest_looplet.phase1.store import Claim, Key
 
-_SECRETLESS = Redaction(Redactor())
 _NONE = type(None)
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("backend", "model", "stdout", "stderr", "log"), (str,)),
@@ -45,61 +32,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("cost", "costs"), (int, float, _NONE)),
     "has_result": (bool,),
 }
-_TOLD = ("backend", "model", "error", "stale", "workdir", "stdout", "stderr", "log")
-
-
-def labels_of(cell: Cell, root: Path) -> dict[str, Any]:
-    """Whose run it is, as written into traces."""
-    return {
-        "eval_file": _place(str(cell.file), root),
-        "agent": cell.agent_name,
-        "case": cell.case.id,
-        "backend": cell.backend,
-        "trial": cell.trial,
-    }
-
-
-def keep(outcome: Outcome, folder: Path, labels: dict[str, Any]) -> None:
-    """Write `outcome.json` into the run's directory, without secrets."""
-    result, said = outcome.result, {name: getattr(outcome, name) for name in _TOLD}
-    told = {
-        "schema": SCHEMA,
-        "labels": labels,
-        **{name: _SECRETLESS.text(text) if text else text for name, text in said.items()},
-        "has_result": result is not None,
-        "cost": result.usage.cost if result is not None else None,
-        "costs": [one.usage.cost for one in result.all or (result,)] if result is not None else [],
-    }
-    data = json.dumps(told).encode() + b"\n"
-    try:
-        write_whole(folder / OUTCOME, data, mode=0o600)
-    except FileNotFoundError:  # a run without a trace
-        folder.mkdir(mode=0o700, parents=True)
-        write_whole(folder / OUTCOME, data, mode=0o600)
-
-
-def write_result(result: RunResult, folder: Path, redaction: Redaction, labels: dict[str, Any]) -> None:
-    """Write the trace of a RunResult no loop of ours left: its steps and its end."""
-    journal = JournalWriter(folder, redaction=redaction)
-    journal.write(RunStarted(folder.name, result.task, "", (), 0, {}, "", Capabilities(), labels))
-    for step in result.steps:
-        journal.write(StepFinished(step, step.tool_call, 0))
-    journal.write(
-        RunFinished(
-            result.stop_reason, result.status, result.output, result.usage, result.errors, round(result.duration, 3)
-        )
-    )
-    journal.close()
-    if result.artifacts:
-        write_whole(folder / ARTIFACTS, json.dumps(redaction.value(result.artifacts)).encode() + b"\n", mode=0o600)
-
-
-def shown(folder: Path, root: Path) -> str | None:
-    """The trace to name to people, relative to rootdir: of a run that was cut short, its only loop."""
-    found = traces_in(folder)
-    if not found:
-        return None
-    return relative_to_root(found[0] if len(found) == 1 else folder, root)
 
 
 def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
@@ -114,7 +46,7 @@ def load(folder: Path, labels: dict[str, Any], root: Path) -> Outcome:
             outcome.result = _joined(results)
             outcome.model = str(read_journal(traces_in(folder)[-1]).header.get("model", ""))
         return outcome
-    for name in _TOLD:
+    for name in TOLD:
         setattr(outcome, name, told[name])
     if told["has_result"]:
         if not results or len(results) < len(told["costs"]):
@@ -183,13 +115,6 @@ def _joined(results: list[RunResult]) -> RunResult:
     return results[-1].replace(all=tuple(results)) if len(results) > 1 else results[-1]
 
 
-@lru_cache(maxsize=64)
-def _place(file: str, root: Path) -> str:
-    """The eval file relative to rootdir, or its name where it lies elsewhere."""
-    path = root / file
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-
-
 class StoredRuns:
     """The store of a session that runs nothing: every run is published from the beginning, and read when asked for."""
 
@@ -209,7 +134,7 @@ class StoredRuns:
 
     def _load(self, key: Key) -> Outcome:
         file, *rest = key
-        wanted = (_place(file, self._root), *map(str, rest))
+        wanted = (place(file, self._root), *map(str, rest))
         if wanted in self._found:
             return self._read(*self._found[wanted])
         _, agent, case, backend, trial = wanted
@@ -226,7 +151,7 @@ class StoredRuns:
         except (TraceError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             why = visible(str(error)) or type(error).__name__
             return Outcome(
-                error=f"stored run {_place(str(folder), self._root)} is damaged: {why}; run it again",
+                error=f"stored run {place(str(folder), self._root)} is damaged: {why}; run it again",
                 backend=labels["backend"],
             )
 

@@ -12,10 +12,12 @@ from looplet.hooks.provenance import ProvenanceSink
 from looplet.trace.paths import Paths
 from looplet.trace.redact import Redaction, Redactor
 from looplet.trace.replay import ReplayBackend
+from pytest_looplet.phase1.sinks import turn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from looplet.events import Event
     from looplet.messages import Prompt, RawCall, Reply
     from looplet.trace.replay import OnMiss
 
@@ -45,6 +47,10 @@ class WorkdirSink(ProvenanceSink):
 
     def filter_prompt(self, prompt: Prompt) -> Prompt:
         return self._secrets.prompt(prompt)
+
+    def write(self, event: Event) -> None:
+        with turn(event):
+            super().write(event)
 
 
 class WorkdirReplay(ReplayBackend):

@@ -139,7 +139,9 @@ def test_every_loop_is_priced_by_its_own_model() -> None:
 def test_a_run_that_never_came_back_has_spent_what_its_replies_cost() -> None:
     run = InFlight()
     for model, usage in (("small", MILLION), ("large", MILLION), ("unheard of", MILLION)):
-        run.loops.append(Loop(model, [usage, usage.replace(cost=0.5)]))
+        loop = Loop()
+        loop.model, loop.replies = model, [usage, usage.replace(cost=0.5)]
+        run.loops.append(loop)
     assert spent_by(run.loops, Backend("live", "small"), TABLE) == 1 + 10 + 3 * 0.5
     assert spent_by([], Backend("live", "small"), TABLE) is None
 
