@@ -18,7 +18,7 @@ from pytest_looplet.phase1.perform import describe, perform
 from pytest_looplet.phase1.progress import TICK_S
 from pytest_looplet.phase1.sinks import WRITING
 from pytest_looplet.phase1.store import ATTEMPTS, POLL_S, Outcome, own_copy
-from pytest_looplet.phase1.waits import Chores, nothing
+from pytest_looplet.phase1.waits import Chores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,7 +77,7 @@ class Pool:
         timeout: float | None = None,
         limits: Limits = Limits(),  # noqa: B008  # frozen
         told: Callable[[Job, Outcome], None] = lambda _job, _outcome: None,
-        chores: Chores = Chores(),  # noqa: B008  # frozen
+        chores: Chores | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._store = store
@@ -86,7 +86,7 @@ class Pool:
         self._timeout = timeout
         self._limits = limits
         self._told = told
-        self._chores = chores
+        self._chores = chores or Chores()
         self._progress = progress
         self._fresh: deque[Job] = deque()
         self._others: list[Job] = []  # claimed by other processes, and not published yet when we looked
@@ -101,8 +101,7 @@ class Pool:
         try:
             while self._fresh or self._others or self._running:
                 self._start()
-                self._use_the_wait()
-                self._collect()
+                self._collect(0.0 if self._use_the_wait() else self._patience())
                 self._expire()
                 leash.check()
                 if self._progress is not None:
@@ -123,13 +122,10 @@ class Pool:
         if self._limits.is_hurried(self._tally):
             self._leave_behind()
 
-    def _use_the_wait(self) -> None:
-        if not (self._fresh and self._has_room()):
-            first, self._chores = self._chores.first, self._chores._replace(first=nothing)
-            first()
-        if not self._fresh:
-            last, self._chores = self._chores.last, self._chores._replace(last=nothing)
-            last()
+    def _use_the_wait(self) -> bool:
+        """Do a piece of the chores if all that is to be done is waiting."""
+        is_waiting = not (self._fresh and self._has_room()) and self._finished.empty()
+        return is_waiting and self._chores.do_a_piece(is_last=not self._fresh)
 
     def _has_room(self) -> bool:
         return len(self._running) < self._concurrency
@@ -174,12 +170,12 @@ class Pool:
 
         threading.Thread(target=work, name=f"looplet-{job.name}", daemon=True).start()
 
-    def _collect(self) -> None:
-        """Take what has come back; wait for it no longer than until there is something else to do."""
+    def _collect(self, patience: float | None) -> None:
+        """Take what has come back, and wait for it that long."""
         if not self._running and not self._others:
             return
         try:
-            number, outcome = self._finished.get(timeout=self._patience())
+            number, outcome = self._finished.get(timeout=patience)
             while True:
                 self._finish(number, outcome)
                 number, outcome = self._finished.get_nowait()

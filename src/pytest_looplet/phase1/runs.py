@@ -26,12 +26,12 @@ from pytest_looplet.phase1.perform import Job, no_script
 from pytest_looplet.phase1.pool import Limits, Pool
 from pytest_looplet.phase1.progress import session_progress
 from pytest_looplet.phase1.store import STORE, MemoryStore, Outcome
-from pytest_looplet.phase1.waits import Chores, get_ready_for_evals, get_ready_for_runs, heap_at_rest
+from pytest_looplet.phase1.waits import Chores, get_ready, heap_at_rest
 from pytest_looplet.skips import is_skipped
 from pytest_looplet.uses import needs_run, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pytest_looplet.phase1.progress import Progress
     from pytest_looplet.phase1.store import Key, Store
@@ -190,7 +190,7 @@ def _clean(config: pytest.Config) -> None:
     folder = config.rootpath / ".looplet"
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    _remove_earlier(config.rootpath)  # of a session that was cut short
+    shutil.rmtree(folder / _EARLIER, ignore_errors=True)  # of a session that was cut short
     (folder / _EARLIER).mkdir(exist_ok=True)
     for name in ("runs", "work"):
         with suppress(FileNotFoundError):
@@ -199,8 +199,12 @@ def _clean(config: pytest.Config) -> None:
     stored_session.write(folder / "runs", config.stash[OPTIONS])
 
 
-def _remove_earlier(root: Path) -> None:
-    shutil.rmtree(root / ".looplet" / _EARLIER, ignore_errors=True)
+def _removing_earlier(root: Path) -> Iterator[None]:
+    folder = root / ".looplet" / _EARLIER
+    for run in folder.glob("*/*"):
+        shutil.rmtree(run, ignore_errors=True)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _rotated(jobs: list[Job], worker: str) -> list[Job]:
@@ -215,13 +219,10 @@ def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_cou
     # that of workers is the controller's
     progress = None if is_worker(config) else session_progress(config, store.tally, partial(shown, config))
 
-    def last() -> None:
-        get_ready_for_evals(session.items)
-        _remove_earlier(config.rootpath)
-
-    chores = Chores(get_ready_for_runs, last)
+    chores = Chores(get_ready(session.items), _removing_earlier(config.rootpath))
     with unattributed(config), separated(), heap_at_rest():
         _pool(store, config, jobs, worker_count, progress, chores).run(jobs)
+        chores.do_the_last()
 
 
 def _pool(
@@ -230,7 +231,7 @@ def _pool(
     jobs: list[Job],
     worker_count: int,
     progress: Progress | None,
-    chores: Chores = Chores(),  # noqa: B008  # frozen
+    chores: Chores | None = None,
 ) -> Pool:
     options = config.stash[OPTIONS]
     remote = any(job.backend.remote for job in jobs)

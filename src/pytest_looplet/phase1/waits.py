@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,39 +14,59 @@ from looplet._record import compile_inits
 from pytest_looplet.cells import cell_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+
+_NOTHING = object()
+_SOON = (
+    "looplet.backends.openai_wire",  # with which a scripted model reads what it is asked
+    "pytest_looplet.reporting.digests",
+    "pytest_looplet.reporting.entries",
+    "pytest_looplet.item",
+    "looplet.evals.stats",
+    "looplet.evals.report",
+    "pytest_looplet.reporting.verdicts",
+    "pytest_looplet.reporting.summary",
+)
 
 
-def nothing() -> None:
-    """No chore."""
+class Chores:
+    """Work in small pieces: `any_time` is done while runs are in flight and no other can be started, `last` when none
+    is left to start. Whoever does a piece looks after the runs again before the next one.
+    """
+
+    def __init__(self, any_time: Iterable[object] = (), last: Iterable[object] = ()) -> None:
+        self._any_time, self._last = iter(any_time), iter(last)
+
+    def do_a_piece(self, *, is_last: bool) -> bool:
+        """False when nothing is left to do for now."""
+        ready = chain(self._any_time, self._last) if is_last else self._any_time
+        return next(ready, _NOTHING) is not _NOTHING
+
+    def do_the_last(self) -> None:
+        """What was put off must be done now; what can be done any time is done when it is needed."""
+        for _ in self._last:
+            pass
 
 
-class Chores(NamedTuple):
-    """Each is called once: `first` when no run can be started for the time being, `last` when none is left to start."""
-
-    first: Callable[[], None] = nothing
-    last: Callable[[], None] = nothing
-
-
-def get_ready_for_runs() -> None:
-    """Do what the first runs to come back would all do at once, each of them holding up the others."""
+def get_ready(items: Iterable[pytest.Item]) -> Iterator[None]:
+    """Do what the first runs to come back would all do at once, each of them holding up the others; then for the evals
+    what has to be done anyway. What fails here fails again where it can be told.
+    """
     compile_inits()
-    import_module("looplet.backends.openai_wire")  # with which a scripted model reads what it is asked
-
-
-def get_ready_for_evals(items: Iterable[pytest.Item]) -> None:
-    """Do for the evals what has to be done anyway. What fails here fails again where it can be told."""
-    for module in ("item", "reporting.summary"):  # and what they stand on
-        import_module(f"pytest_looplet.{module}")
+    yield
+    for module in _SOON:
+        import_module(module)
+        yield
     from pytest_looplet.reporting.digests import case_digest, eval_digest
 
-    with suppress(Exception):
-        for item in items:
-            cell = cell_of(item)
-            if cell is not None and isinstance(item, pytest.Function):
+    for item in items:
+        cell = cell_of(item)
+        if cell is not None and isinstance(item, pytest.Function):
+            with suppress(Exception):
                 item.location  # noqa: B018  # pytest works it out when it is first asked for
                 eval_digest(item)
                 case_digest(item, cell)
+            yield
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _run_entry(item: pytest.Item, cell: Cell | None, secrets: Secrets) -> dict[s
         "trace": outcome.trace,
         "usage": _usage(outcome).to_dict(),
         "stop_reason": _PATTERNS(outcome.result.stop_reason) if outcome.result else None,
-        **secrets.value(told),
+        **(secrets.value(told) if any(told.values()) else told),
     }
 
 

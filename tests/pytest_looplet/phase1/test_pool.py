@@ -73,23 +73,51 @@ def test_runs_begin_one_by_one_and_the_next_at_once_when_one_is_back(
     assert in_flight_at_each_wait == [1] * 6
 
 
-def test_chores_are_done_when_runs_are_waited_for_and_once(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chores_are_done_piece_by_piece_while_runs_are_waited_for(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
-    full = threading.Event()
+    waited = threading.Event()
 
     def fake(job: Job, _in_flight: InFlight) -> Outcome:
-        assert full.wait(60), "the first chore comes while two runs are in flight"
+        assert waited.wait(60), "the first chores are done while two runs are in flight"
         told.append(job.name)
         return Outcome()
 
-    def first() -> None:
+    def any_time() -> Iterator[None]:
         told.append("first")
-        full.set()
+        yield
+        told.append("second")
+        yield
+        waited.set()
+        yield
 
-    _run(jobs, fake, monkeypatch, concurrency=2, chores=Chores(first, lambda: told.append("last")))
-    assert sorted(told) == sorted(["first", "last", *(job.name for job in jobs)])
-    assert told[0] == "first"
-    assert 1 + len(jobs) - 2 <= told.index("last"), "at most two were still in flight when nothing was left to start"
+    def last() -> Iterator[None]:
+        told.append("last")
+        yield
+
+    _run(jobs, fake, monkeypatch, concurrency=2, chores=Chores(any_time(), last()))
+    assert told[:2] == ["first", "second"]
+    assert "last" not in told or told.index("last") >= 2 + len(jobs) - 2, "then at most two were still in flight"
+
+
+def test_what_was_put_off_is_done_in_the_end() -> None:
+    done: list[int] = []
+
+    def last() -> Iterator[None]:
+        for number in range(3):
+            done.append(number)
+            yield
+
+    chores = Chores([1, 2], last())
+    assert chores.do_a_piece(is_last=False)
+    assert chores.do_a_piece(is_last=False)
+    assert not chores.do_a_piece(is_last=False)
+    assert chores.do_a_piece(is_last=True)
+    assert done == [0]
+    chores.do_the_last()
+    assert done == [0, 1, 2]
+    assert not chores.do_a_piece(is_last=True)
 
 
 def test_no_more_runs_than_asked_for_are_in_flight(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
