@@ -54,9 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(OrphanHooks(config), "looplet-pending")
     if config.pluginmanager.hasplugin("syrupy"):
-        from pytest_looplet.golden.snapshot_guard import SnapshotHooks
+        from pytest_looplet.golden.snapshot_guard import SNAPSHOT_HOOKS, SnapshotHooks
 
-        config.pluginmanager.register(SnapshotHooks(config), "looplet-snapshots")
+        config.pluginmanager.register(SnapshotHooks(config), SNAPSHOT_HOOKS)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,7 +21,7 @@ from pytest_looplet.backends import is_named_live
 from pytest_looplet.cells import cell_of
 from pytest_looplet.files import relative_to_root
 from pytest_looplet.golden import pending
-from pytest_looplet.golden.snapshot_guard import NOTES, SUFFIX, UNCOMPARED, session_id
+from pytest_looplet.golden.snapshot_guard import NOTES, SNAPSHOT_HOOKS, SUFFIX, UNCOMPARED, session_id
 from pytest_looplet.golden.snapshot_text import in_detail, in_words, text_of
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.runs import outcome_of
@@ -192,6 +192,9 @@ class TraceSnapshot(SnapshotAssertion):
 def trace_snapshot_of(request: pytest.FixtureRequest) -> TraceSnapshot:
     if "tmp_path_factory" in request.fixturenames:
         request.node.stash[_BASETEMP] = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    hooks = request.config.pluginmanager.get_plugin(SNAPSHOT_HOOKS)
+    if hooks is not None:
+        hooks.follow_items()  # nobody knew of it if it was asked for by getfixturevalue
     option = request.config.option
     _note(request.node, UNCOMPARED)  # until it does
     return TraceSnapshot(

@@ -27,6 +27,7 @@ _SESSION = pytest.StashKey[str]()
 _ATTRIBUTE = "looplet_snapshot"  # of a report: the notes
 _OUTPUT = "looplet_snapshots"  # of a worker
 _SHOWN = 20
+SNAPSHOT_HOOKS, _ITEM_HOOKS = "looplet-snapshots", "looplet-snapshot-items"
 SUFFIX = ".trace"
 _SNAPSHOT = "pytest_looplet.golden.snapshot"  # loaded, with syrupy, where the fixture was asked for
 _LIVE = "a live backend was asked"
@@ -37,6 +38,29 @@ def session_id(config: pytest.Config) -> str:
     if is_worker(config):
         return str(config.workerinput["testrunuid"])  # type: ignore[attr-defined]  # xdist sets it on workers
     return config.stash.setdefault(_SESSION, os.urandom(8).hex())
+
+
+class _ItemHooks:
+    """What is noted of each item. Sessions without a trace_snapshot do without."""
+
+    def __init__(self, outcomes: dict[str, str], notes: dict[str, list[str]]) -> None:
+        self._outcomes = outcomes
+        self._notes = notes
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        notes = item.stash.get(NOTES, None)
+        if report.when == "call" and notes:
+            forgotten = UNCOMPARED in notes and report.passed and sys.modules[_SNAPSHOT].has_snapshot(item)
+            setattr(report, _ATTRIBUTE, " ".join(sorted(notes if forgotten else notes - {UNCOMPARED})))
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or (report.when == "setup" and not report.passed):
+            self._outcomes[report.nodeid] = report.outcome
+        if report.when == "call":  # of an item that is run again, the last time counts
+            self._notes[report.nodeid] = getattr(report, _ATTRIBUTE, "").split()
 
 
 class SnapshotHooks:
@@ -53,11 +77,22 @@ class SnapshotHooks:
         self._notes: dict[str, list[str]] = {}
         self._unknown: str | None = None  # why this session does not know which snapshots are unused
 
+    def follow_items(self) -> None:
+        """Called as soon as it is known that an item may compare."""
+        if not self._config.pluginmanager.hasplugin(_ITEM_HOOKS):
+            self._config.pluginmanager.register(_ItemHooks(self._outcomes, self._notes), _ITEM_HOOKS)
+
+    def pytest_sessionstart(self) -> None:
+        if self._config.pluginmanager.hasplugin("dsession"):  # what workers will have collected is not known
+            self.follow_items()
+
     # --- collection, in the process that collects
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self._uses = any("trace_snapshot" in getattr(item, "fixturenames", ()) for item in items)
+        if self._uses:
+            self.follow_items()
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         self._deselected += len(items)
@@ -69,7 +104,7 @@ class SnapshotHooks:
         if not report.passed:
             self._uncollected.append(report.nodeid)
 
-    # --- the items
+    # --- the items: see _ItemHooks
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_assertrepr_compare(self, left: object, right: object) -> list[str] | None:
@@ -79,21 +114,6 @@ class SnapshotHooks:
             if module is not None and isinstance(side, module.TraceSnapshot):
                 return list(side.explain(self._config.option.diff_mode))
         return None
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        notes = item.stash.get(NOTES, None)
-        if report.when == "call" and notes:
-            forgotten = UNCOMPARED in notes and report.passed and sys.modules[_SNAPSHOT].has_snapshot(item)
-            setattr(report, _ATTRIBUTE, " ".join(sorted(notes if forgotten else notes - {UNCOMPARED})))
-        return report
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or (report.when == "setup" and not report.passed):
-            self._outcomes[report.nodeid] = report.outcome
-        if report.when == "call":  # of an item that is run again, the last time counts
-            self._notes[report.nodeid] = getattr(report, _ATTRIBUTE, "").split()
 
     # --- workers
 

@@ -58,6 +58,23 @@ def _evals(pytester: pytest.Pytester, body: str, *, shop: str = SHOP, ini: str =
 # --- comparing
 
 
+def test_a_snapshot_that_is_asked_for_by_name_is_noted_like_any_other(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = """
+        import os
+
+        def eval_trace(run, request):
+            snapshot = request.getfixturevalue("trace_snapshot")
+            return "FORGET" in os.environ or run == snapshot
+    """
+    _evals(pytester, body)
+    session(pytester, "--snapshot-update").assert_outcomes(passed=1)
+    monkeypatch.setenv("FORGET", "1")
+    said = "trace_snapshot: passed without comparing: evals/eval_shop.py::eval_trace (1 item)"
+    assert any(line.startswith(said) for line in session(pytester).outlines)
+
+
 @WORKERS
 def test_a_snapshot_is_written_once_and_then_compared(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     written = _written(pytester, *workers)
