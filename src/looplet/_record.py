@@ -12,7 +12,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
 _MISSING = object()
@@ -74,15 +74,16 @@ def _compile_init(cls: Any) -> Callable[..., None]:
     return init
 
 
-def compile_inits(kind: type[Record] | None = None) -> None:
-    """Compile now what the classes that are known would compile when they are first instantiated, below `kind`.
+def compile_inits(kind: type[Record] | None = None) -> Iterator[None]:
+    """Compile now, a class a step, what all known ones below `kind` would compile when they are first instantiated.
 
     Many threads that begin at once would each do it, and hold up each other.
     """
     for cls in (kind or Record).__subclasses__():
         if cls.__init__ is _first_init:
             cls.__init__ = _compile_init(cls)  # type: ignore[method-assign]  # as `_first_init` does
-        compile_inits(cls)
+            yield
+        yield from compile_inits(cls)
 
 
 class Record(metaclass=_RecordType):

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.tally import Tally
 
 
-# Runs that begin in one instant come back in one instant, and take the interpreter from each other until all are done
-# at once, with nothing in flight: 200 runs of 50 ms, 32 at once, took 0.41 s, and take 0.37 s if they begin one by one.
-PACE_S = 0.001
+# A short run takes the interpreter for a millisecond. Those that come back closer together take it from each other, at
+# every call to the system, and all of them take ten times as long; then nothing is in flight. 200 runs of 50 ms, 32 at
+# once, took 0.41 s. They begin far enough apart now that each is done when the next one comes back, and take 0.375 s.
+PACE_S = 0.0014
 MOMENT_S = 0.0001  # between two chores: runs that are back get the interpreter, which a busy thread keeps for 5 ms
 
 
@@ -94,6 +95,7 @@ class Pool:
         self._running: dict[int, _Running] = {}
         self._finished: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
         self._number = 0
+        self._next_start = 0.0
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Return when every job has a published outcome, whoever executed it."""
@@ -114,7 +116,7 @@ class Pool:
     def _start(self) -> None:
         """Claim and start one run if there is room. What others claimed is looked at again when no other is left."""
         begun = len(self._running)
-        while self._fresh and self._has_room() and len(self._running) == begun:
+        while self._fresh and self._has_room() and len(self._running) == begun and time.monotonic() >= self._next_start:
             self._take(self._fresh.popleft())
         if not self._fresh and self._others and self._has_room():
             others, self._others = self._others, []
@@ -124,9 +126,12 @@ class Pool:
             self._leave_behind()
 
     def _use_the_wait(self) -> bool:
-        """Do a piece of the chores if all that is to be done is waiting."""
-        is_waiting = not (self._fresh and self._has_room()) and self._finished.empty()
-        return is_waiting and self._chores.do_a_piece(is_last=not self._fresh)
+        """Do a piece of the chores before the first run is back, or when none is left to start. In between it would
+        hold up those that come back, and with them all that are still to begin.
+        """
+        nobody_is_back = self._number == len(self._running) and self._finished.empty()
+        is_last = not self._fresh
+        return (nobody_is_back or is_last) and self._chores.do_a_piece(is_last=is_last)
 
     def _has_room(self) -> bool:
         return len(self._running) < self._concurrency
@@ -146,6 +151,7 @@ class Pool:
             self._others.append(job)
 
     def _begin(self, job: Job, claim: Claim) -> None:
+        self._next_start = time.monotonic() + PACE_S
         self._number += 1
         number, in_flight = self._number, InFlight()
         self._tally.begin(job.name)
@@ -189,7 +195,7 @@ class Pool:
         if self._others:
             times.append(POLL_S)
         if self._fresh and self._has_room():
-            times.append(PACE_S)
+            times.append(self._next_start - time.monotonic())
         if self._progress is not None or self._tally.is_shared:
             times.append(TICK_S)
         return max(0.0, min(times)) if times else None
@@ -214,6 +220,7 @@ class Pool:
                 self._publish(job, running.claim, _kept(job, _of(job, said, _partial(job))))
 
     def _finish(self, number: int, outcome: Outcome) -> None:
+        self._next_start = 0.0
         running = self._running.pop(number, None)
         if running is None:
             return  # it came back after its deadline
