@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +12,11 @@ from looplet.evals.score import EvalResult, InvalidScore, grade, uses_assert
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
 from pytest_looplet.fixtures import CALL_FAILED
-from pytest_looplet.options import OPTIONS
+from pytest_looplet.options import OPTIONS, is_worker
 from pytest_looplet.phase1.runs import outcome_of
 from pytest_looplet.reporting.digests import case_digest
 from pytest_looplet.reporting.entries import entry_of, gate_of
-from pytest_looplet.reporting.report import REPORT_ATTRIBUTE
+from pytest_looplet.reporting.report import put_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -131,10 +130,7 @@ def _failure(name: str, graded: Grade) -> str:
 
 
 def annotate(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Put the entry on the report as one JSON string.
-
-    Reports travel between processes; an object there that cannot be sent ends the session with exit status 0.
-    """
+    """Put the entry of the item on its report."""
     if report.when != "call" and report.passed:
         return
     graded = item.stash.get(GRADE, None) if report.when == "call" else None
@@ -147,7 +143,7 @@ def annotate(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.
         passed=False if kind == "fail" else graded.passed if graded else None,
         message=(counted or "") if report.passed else _first_line(call.excinfo and call.excinfo.value),
     )
-    setattr(report, REPORT_ATTRIBUTE, json.dumps(entry))
+    put_entry(report, entry, is_sent=is_worker(item.config))
     _add_properties(item, entry)
     outcome = outcome_of(item)
     if (report.failed or counted is not None) and outcome and outcome.trace:

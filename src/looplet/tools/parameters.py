@@ -31,7 +31,7 @@ _TYPES = {kind: kind.__name__ for kind in (str, int, float, bool, list, dict)}
 _WORD = re.compile(r"(\w+)(\?)?(?:\s*:\s+(.+))?", re.DOTALL)  # "int", "int?", "int: how many"
 
 
-_SCHEMA_WORD = re.compile(  # what may stand beside `"type": "object"` in a JSON Schema
+_SCHEMA_WORD = (  # what may stand beside `"type": "object"` in a JSON Schema; compiled where it is needed
     "type|title|description|default|examples|deprecated|readOnly|writeOnly|enum|const|properties|required|strict|"
     "additionalProperties|patternProperties|propertyNames|unevaluatedProperties|minProperties|maxProperties|"
     r"dependentRequired|dependentSchemas|dependencies|definitions|allOf|anyOf|oneOf|not|if|then|else|\$.*|x-.*"
@@ -76,7 +76,7 @@ def _is_schema(parameters: Mapping[str, Any]) -> bool:
     return (
         parameters.get("type") == "object"
         and properties is None
-        and all(_SCHEMA_WORD.fullmatch(word) for word in parameters)
+        and all(re.fullmatch(_SCHEMA_WORD, word) for word in parameters)
     )
 
 

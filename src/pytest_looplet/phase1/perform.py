@@ -48,8 +48,14 @@ class Job:
         self.cell, self.backend, self.name, self.root = cell, backend, name, root
         self.record, self.collectors = record, collectors
         self.prices = PriceTable() if prices is None else prices
-        self.places = Places(root.joinpath(".looplet", "runs", name))
-        self.workdir = root.joinpath(".looplet", "work", name)
+
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.root.joinpath(".looplet", "runs", self.name))
+
+    @cached_property
+    def workdir(self) -> Path:
+        return self.root.joinpath(".looplet", "work", self.name)
 
     @property
     def has_workdir(self) -> bool:

@@ -16,6 +16,20 @@ REPORT_ATTRIBUTE = "looplet_eval"
 LLM_ATTRIBUTE = "looplet_llm"
 
 
+def put_entry(report: pytest.TestReport, entry: dict[str, Any], *, is_sent: bool) -> None:
+    """Put an entry, which is made of JSON values, on a report. One that is sent to another process gets a text: an
+    object there that cannot be sent ends the session with exit status 0.
+    """
+    setattr(report, REPORT_ATTRIBUTE, json.dumps(entry) if is_sent else entry)
+
+
+def entry_on(report: pytest.TestReport) -> dict[str, Any] | None:
+    """The entry of an eval's report, None of others."""
+    told: str | dict[str, Any] | None = getattr(report, REPORT_ATTRIBUTE, None)
+    entry: dict[str, Any] | None = json.loads(told) if isinstance(told, str) else told
+    return entry
+
+
 class Findings:
     """Everything the controller learnt. `entries` is by node id: of an item that is run again the last report counts,
     unless the new one is only a teardown that failed.
@@ -32,12 +46,11 @@ class Findings:
     def note(self, report: pytest.TestReport) -> dict[str, Any] | None:
         """Take what a report says; return the entry when it belongs to an eval."""
         self.reported.add(report.nodeid)
-        text = getattr(report, REPORT_ATTRIBUTE, None)
+        entry = entry_on(report)
         self.used_llm = self.used_llm or hasattr(report, LLM_ATTRIBUTE)
-        if text is None:
+        if entry is None:
             self.ordinary_tests = self.ordinary_tests or report.when == "call"
             return None
-        entry: dict[str, Any] = json.loads(text)
         self.entries[entry["id"]] = entry
         return entry
 
@@ -115,15 +128,16 @@ def crash_report(report: pytest.TestReport) -> None:
         "Another worker takes over the run that was in flight."
     )
     entry = unknown_entry(report.nodeid) | {"message": "worker died in phase 1"}
-    setattr(report, REPORT_ATTRIBUTE, json.dumps(entry))
+    put_entry(report, entry, is_sent=False)
 
 
 def status_of(report: pytest.TestReport, verbosity: int) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
     """An eval that crashed is an ERROR; a score stands beside PASSED under -v."""
-    text = getattr(report, REPORT_ATTRIBUTE, None)
-    if text is None or report.when != "call" or hasattr(report, "wasxfail") or (report.passed and verbosity <= 0):
+    if report.when != "call" or hasattr(report, "wasxfail") or (report.passed and verbosity <= 0):
         return None
-    entry: dict[str, Any] = json.loads(text)
+    entry = entry_on(report)
+    if entry is None:
+        return None
     if entry["outcome"] == "error":
         return "error", "E", "ERROR"
     if entry["outcome"] == "fail" and report.passed and verbosity > 0:

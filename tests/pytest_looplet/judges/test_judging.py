@@ -314,7 +314,7 @@ def test_the_entry_names_the_judge_and_what_it_took(suite: pytest.Pytester) -> N
     import json
     def pytest_runtest_logreport(report):
         if report.when == "call":
-            print("entry", json.dumps(json.loads(report.looplet_eval)["judge"]))
+            print("entry", json.dumps(report.looplet_eval["judge"]))
     """
     )
     write_suite(suite, JUDGED, conftest=conftest, ini="looplet_prices = grader-1 1 10\n")
