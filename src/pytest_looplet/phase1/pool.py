@@ -130,8 +130,8 @@ class Pool:
         hold up those that come back, and with them all that are still to begin.
         """
         nobody_is_back = self._number == len(self._running) and self._finished.empty()
-        is_last = not self._fresh
-        return (nobody_is_back or is_last) and self._chores.do_a_piece(is_last=is_last)
+        is_late = not self._fresh
+        return (nobody_is_back or is_late) and self._chores.do_a_piece(is_late=is_late)
 
     def _has_room(self) -> bool:
         return len(self._running) < self._concurrency

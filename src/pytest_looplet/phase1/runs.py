@@ -223,7 +223,7 @@ def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_cou
     chores = Chores(get_ready(session.items), _removing_earlier(config.rootpath))
     with unattributed(config), separated(), heap_at_rest():
         _pool(store, config, jobs, worker_count, progress, chores).run(jobs)
-        chores.do_the_last()
+        chores.do_the_rest()
 
 
 def _pool(

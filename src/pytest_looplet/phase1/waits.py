@@ -31,21 +31,21 @@ _SOON = (
 
 
 class Chores:
-    """Work in small pieces: `any_time` is done while runs are in flight and no other can be started, `last` when none
-    is left to start. Whoever does a piece looks after the runs again before the next one.
+    """Work in small pieces: what can be done `early`, and what must come `late`, when no run is left to start. Whoever
+    does a piece looks after the runs again before the next one.
     """
 
-    def __init__(self, any_time: Iterable[object] = (), last: Iterable[object] = ()) -> None:
-        self._any_time, self._last = iter(any_time), iter(last)
+    def __init__(self, early: Iterable[object] = (), late: Iterable[object] = ()) -> None:
+        self._early, self._late = iter(early), iter(late)
 
-    def do_a_piece(self, *, is_last: bool) -> bool:
+    def do_a_piece(self, *, is_late: bool) -> bool:
         """False when nothing is left to do for now."""
-        ready = chain(self._any_time, self._last) if is_last else self._any_time
+        ready = chain(self._early, self._late) if is_late else self._early
         return next(ready, _NOTHING) is not _NOTHING
 
-    def do_the_last(self) -> None:
-        """What was put off must be done now; what can be done any time is done when it is needed."""
-        for _ in self._last:
+    def do_the_rest(self) -> None:
+        """Of what was put off. The rest of what could be done early is done where it is needed."""
+        for _ in self._late:
             pass
 
 

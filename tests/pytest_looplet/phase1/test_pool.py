@@ -84,7 +84,7 @@ def test_chores_are_done_piece_by_piece_while_runs_are_waited_for(
         told.append(job.name)
         return Outcome()
 
-    def any_time() -> Iterator[None]:
+    def early() -> Iterator[None]:
         told.append("first")
         yield
         told.append("second")
@@ -92,32 +92,32 @@ def test_chores_are_done_piece_by_piece_while_runs_are_waited_for(
         waited.set()
         yield
 
-    def last() -> Iterator[None]:
-        told.append("last")
+    def late() -> Iterator[None]:
+        told.append("late")
         yield
 
-    _run(jobs, fake, monkeypatch, concurrency=2, chores=Chores(any_time(), last()))
+    _run(jobs, fake, monkeypatch, concurrency=2, chores=Chores(early(), late()))
     assert told[:2] == ["first", "second"]
-    assert "last" not in told or told.index("last") >= 2 + len(jobs) - 2, "then at most two were still in flight"
+    assert "late" not in told or told.index("late") >= 2 + len(jobs) - 2, "then at most two were still in flight"
 
 
 def test_what_was_put_off_is_done_in_the_end() -> None:
     done: list[int] = []
 
-    def last() -> Iterator[None]:
+    def late() -> Iterator[None]:
         for number in range(3):
             done.append(number)
             yield
 
-    chores = Chores([1, 2], last())
-    assert chores.do_a_piece(is_last=False)
-    assert chores.do_a_piece(is_last=False)
-    assert not chores.do_a_piece(is_last=False)
-    assert chores.do_a_piece(is_last=True)
+    chores = Chores([1, 2], late())
+    assert chores.do_a_piece(is_late=False)
+    assert chores.do_a_piece(is_late=False)
+    assert not chores.do_a_piece(is_late=False)
+    assert chores.do_a_piece(is_late=True)
     assert done == [0]
-    chores.do_the_last()
+    chores.do_the_rest()
     assert done == [0, 1, 2]
-    assert not chores.do_a_piece(is_last=True)
+    assert not chores.do_a_piece(is_late=True)
 
 
 def test_no_more_runs_than_asked_for_are_in_flight(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
