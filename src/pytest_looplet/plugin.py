@@ -67,7 +67,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def _report_evals(config: pytest.Config) -> None:
-    """Load what reports evals."""
+    """Load what reports evals, in the process that does."""
+    if is_worker(config):
+        return
     from pytest_looplet.controller import register
 
     register(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.plugin_files import write_suite
+from tests.support.plugin_files import EVALS, write_suite
 
 
 def test_a_suite_without_evals_loads_neither_looplet_nor_any_sdk(pytester: pytest.Pytester) -> None:
@@ -81,3 +81,17 @@ def test_evals_run_without_xdist_and_syrupy_with_warnings_as_errors_and_strict(p
 def test_the_mark_is_registered_and_described(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.looplet(agent=None, cases=None, trials=None, *gate=None): *"])
+
+
+def test_what_reports_is_not_loaded_where_nothing_is_reported(pytester: pytest.Pytester) -> None:
+    evals = (
+        EVALS
+        + """
+    def eval_loaded(run):
+        import sys
+        return "pytest_looplet.controller" not in sys.modules
+    """
+    )
+    write_suite(pytester, evals)
+    pytester.runpytest_subprocess("-k", "loaded", "-n", "1").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess("-k", "loaded").assert_outcomes(failed=3, deselected=6)
