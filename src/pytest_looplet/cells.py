@@ -89,13 +89,23 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         marks = [_marks(cell.case) for cell in cells]
     except (ValueError, TypeError, ImportError, AttributeError, OSError) as error:
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
-    # a fixture of the user's that builds on ours may have parameters of its own
-    names = [name for name in reached if is_ours(definitions(metafunc.definition, name)[-1])]
+    # a fixture of the user's that builds on ours may have parameters of its own, and so may ours by a mark
+    taken = _marked(metafunc.definition)
+    names = [name for name in reached if name not in taken and is_ours(definitions(metafunc.definition, name)[-1])]
     if not names:
         names = [_SPARE]
         metafunc.fixturenames.append(_SPARE)
     values = [pytest.param(*[cell] * len(names), marks=its) for cell, its in zip(cells, marks, strict=True)]
     metafunc.parametrize(names, values, indirect=True, ids=ids)
+
+
+def _marked(definition: pytest.Function) -> set[str]:
+    """The names that pytest.mark.parametrize gives values to."""
+    names: set[str] = set()
+    for mark in definition.iter_markers("parametrize"):
+        given = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+        names |= {name.strip() for name in given.split(",")} if isinstance(given, str) else set(given)
+    return names
 
 
 def _cells(definition: pytest.Function, config: pytest.Config) -> list[Cell]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.store import Outcome
 
 CALL_FAILED = pytest.StashKey[bool]()
-_SHOWN = pytest.StashKey["Outcome"]()  # whose output was added to what pytest reports of the item
 
 _EVALS_ONLY = (
     "the fixtures `run`, `case`, `judge` and `workdir` exist in evals only: functions named eval_* that ask for them, "
@@ -50,11 +49,11 @@ def _outcome_of(request: pytest.FixtureRequest) -> Outcome:
     _cell_of(request)
     item = request.node
     outcome = outcome_of(item) or run_now(item)
-    if item.stash.get(_SHOWN, None) is not outcome:
-        item.stash[_SHOWN] = outcome
-        for title in ("stdout", "stderr", "log"):
-            if text := getattr(outcome, title):
-                item.add_report_section("setup", f"{title} of the run", text)
+    known = [title for _, title, _ in getattr(item, "_report_sections", ())]  # private; empty in an item run again
+    for name in ("stdout", "stderr", "log"):
+        text, title = getattr(outcome, name), f"{name} of the run"
+        if text and title not in known:
+            item.add_report_section("setup", title, text)
     if outcome.error is not None or outcome.result is None:
         from looplet._pretty import visible  # an error may quote what a model or a server wrote
 

@@ -22,7 +22,7 @@ from pytest_looplet.fixtures import (  # noqa: F401  # fixtures are found by nam
     workdir,
 )
 from pytest_looplet.options import is_worker
-from pytest_looplet.uses import uses
+from pytest_looplet.uses import may_use
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -130,13 +130,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     cell = cells.cell_of(item)
-    if uses(item, "llm"):
+    if may_use(item, "llm"):
         _report_evals(item.config)
     if cell is not None:  # in the id, trial, backend and parameters may stand beside the case
         from pytest_looplet.golden.recordings import case_keyword
 
         item.extra_keyword_matches.add(case_keyword(cell.case.id))
-    if cell is not None and (uses(item, "judge") or uses(item, "llm")):
+    if cell is not None and (may_use(item, "judge") or may_use(item, "llm")):
         from pytest_looplet.judges.eval_calls import note_calls  # loads looplet, which collecting evals did
 
         note_calls(item)
@@ -167,7 +167,7 @@ def pytest_runtest_makereport(
 
         annotate(item, call, made)
         hide_in_report(item, made)
-    elif uses(item, "llm"):
+    elif may_use(item, "llm"):
         from pytest_looplet.reporting.report import LLM_ATTRIBUTE
 
         setattr(made, LLM_ATTRIBUTE, True)

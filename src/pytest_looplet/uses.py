@@ -18,12 +18,24 @@ _OURS = "pytest_looplet.fixtures"
 
 def uses(item: pytest.Item, name: str) -> bool:
     """Say whether our fixture `name` is reached. One of the user's stands in its place, and may ask for it in turn."""
+    if name not in getattr(item, "fixturenames", ()):  # not, or no longer: a parameter stands in its place
+        return False
     for definition in reversed(definitions(item, name)):
         if is_ours(definition):
             return True
         if name not in definition.argnames:
             return False
     return False
+
+
+def may_use(item: pytest.Item, name: str) -> bool:
+    """Say whether it is reached, or may be by getfixturevalue, which nobody sees before it happens."""
+    if uses(item, name):
+        return True
+    if name not in getattr(item, "fixturenames", ()):
+        return False
+    found = definitions(item, name)
+    return not found or "request" in found[-1].argnames
 
 
 def needs_run(item: pytest.Item) -> bool:

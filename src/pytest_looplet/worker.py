@@ -12,7 +12,7 @@ import pytest
 from pytest_looplet import backends, cells
 from pytest_looplet.files import relative_to_root
 from pytest_looplet.options import OPTIONS
-from pytest_looplet.uses import uses
+from pytest_looplet.uses import may_use
 
 if TYPE_CHECKING:
     import warnings
@@ -27,7 +27,7 @@ def before_items(session: pytest.Session, worker: str | None = None, worker_coun
     failed = session.testsfailed and not session.config.option.continue_on_collection_errors
     if failed or session.config.option.collectonly:
         return
-    if not any(uses(item, "llm") or cells.cell_of(item) for item in session.items):
+    if not any(may_use(item, "llm") or cells.cell_of(item) for item in session.items):
         return
     from pytest_looplet.phase1.runs import phase_1, refuse_all  # loads looplet
 

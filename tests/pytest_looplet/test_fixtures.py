@@ -58,6 +58,77 @@ def test_a_fixture_that_builds_on_ours_may_have_parameters(pytester: pytest.Pyte
     assert len(executions(pytester)) == 3
 
 
+@pytest.mark.parametrize("name", ["run", "case"])
+def test_ours_may_be_parametrized_too_although_they_read_no_parameter(pytester: pytest.Pytester, name: str) -> None:
+    mark = f"    @pytest.mark.parametrize('{name}', [1, 2], indirect=True)\n"
+    write_suite(
+        pytester, EVALS + mark + "    def eval_twice(run, case): return run.output['amount'] == case.expected\n"
+    )
+    result = pytester.runpytest("-v", "-k", "twice")
+    result.assert_outcomes(passed=6, deselected=6)
+    assert len(executions(pytester)) == 3
+
+
+def test_what_a_parameter_replaces_is_not_reached_and_not_run(pytester: pytest.Pytester) -> None:
+    conftest = """
+    import pytest
+
+    @pytest.fixture
+    def answer(run): return run.output["amount"]
+
+    def pytest_generate_tests(metafunc):
+        if "answer" in metafunc.fixturenames:
+            metafunc.parametrize("answer", [25, 26])
+    """
+    write_suite(pytester, EVALS + "\n    def eval_answer(answer, case): return answer in (25, 26)\n", conftest=conftest)
+    pytester.runpytest("-k", "eval_answer").assert_outcomes(passed=6, deselected=6)
+    assert executions(pytester) == []
+
+
+BY_NAME = """
+    @pytest.fixture
+    def llm(request): return request.getfixturevalue("llm")
+"""
+
+
+def test_a_model_that_is_got_by_name_counts_as_asked_for(pytester: pytest.Pytester) -> None:
+    evals = EVALS + "\n    def eval_model(run, llm): return llm.name == 'live-model-1'\n"
+    write_suite(pytester, evals, conftest=LIVE + BY_NAME)
+    pytester.makepyfile(test_llm="def test_name(llm): assert llm.name == 'live-model-1'\n")
+    result = pytester.runpytest("test_llm.py", "--looplet-backend=live")
+    result.assert_outcomes(passed=1)
+    assert "no evals were collected" not in result.stdout.str()
+    calling = evals.replace("return llm.name ==", "return llm.chat(run.steps[0].prompt).text !=")
+    write_suite(pytester, calling, conftest=LIVE + BY_NAME)
+    result = pytester.runpytest("evals", "-k", "model", "--looplet-backend=live", "--looplet-record")
+    result.assert_outcomes(passed=3, deselected=6)
+    assert "unused recording" not in result.stdout.str()
+    assert (pytester.path / "evals/__recordings__/eval_shop/evals/eval_model").is_dir()
+
+
+def test_the_output_of_a_run_is_shown_each_time_its_item_is_run(pytester: pytest.Pytester) -> None:
+    conftest = """
+    import pytest
+    from _pytest.runner import runtestprotocol
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(item, nextitem):
+        for last in (False, True):
+            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+            for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                if report.when == "call":
+                    print("sections", [title for title, _ in report.sections])
+                if last:
+                    item.ihook.pytest_runtest_logreport(report=report)
+            item._report_sections.clear()
+        return True
+    """
+    write_suite(pytester, conftest=conftest)
+    result = pytester.runpytest("-s", "-k", "amount and refund-17")
+    result.assert_outcomes(passed=1, deselected=5)
+    assert result.stdout.str().count("sections ['Captured stdout of the run setup']") == 2
+
+
 def test_the_output_of_a_run_is_shown_once_however_many_fixtures_ask_for_it(pytester: pytest.Pytester) -> None:
     write_suite(pytester, FILES.replace("        @tool", "        print('said once')\n        @tool", 1))
     result = pytester.runpytest("-rP", "-k", "eval_outcome")

@@ -20,12 +20,13 @@ _HOME = {"Judge": "judge", "tools_match": "match"}  # many evals use neither
 if not TYPE_CHECKING:  # a type checker that saw it would let every misspelt name pass
 
     def __getattr__(name: str) -> object:
-        if name not in _HOME:
+        if name not in _HOME and name not in _HOME.values():
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # not at import time: see above
 
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        module = import_module(f"{__name__}.{_HOME.get(name, name)}")
+        return getattr(module, name) if name in _HOME else module
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*globals(), *__all__})

@@ -59,7 +59,8 @@ def grade(
             raise InvalidScore(f"{name} returned nothing; return a score or assert")
         return Grade(EvalResult(score=1.0), True)
     if isinstance(value, EvalResult):
-        result, raw = value.replace(score=_score(value.score, name)), value.score
+        label = None if value.label is None else str(value.label)
+        result, raw = value.replace(score=_score(value.score, name), label=label, reason=str(value.reason)), value.score
     elif isinstance(value, str):
         result, raw = EvalResult(label=value), None
     elif isinstance(value, dict):

@@ -26,7 +26,7 @@ from pytest_looplet.golden.snapshot_text import in_detail, in_words, text_of
 from pytest_looplet.options import OPTIONS
 from pytest_looplet.phase1.runs import outcome_of
 from pytest_looplet.reporting.entries import node_id
-from pytest_looplet.uses import uses
+from pytest_looplet.uses import may_use
 
 if TYPE_CHECKING:
     from syrupy.assertion import AssertionResult
@@ -210,7 +210,7 @@ def _is_live(item: pytest.Item) -> bool:
     cell = cell_of(item)
     if cell is not None:
         return is_named_live(cell.backend)
-    return uses(item, "llm") and is_named_live(item.config.stash[OPTIONS].backends[0])
+    return may_use(item, "llm") and is_named_live(item.config.stash[OPTIONS].backends[0])
 
 
 def _paths(item: pytest.Item) -> dict[Path, str]:

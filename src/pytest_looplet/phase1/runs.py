@@ -28,7 +28,7 @@ from pytest_looplet.phase1.progress import session_progress
 from pytest_looplet.phase1.store import STORE, MemoryStore, Outcome
 from pytest_looplet.phase1.waits import PIECE, Chores, get_ready, heap_at_rest
 from pytest_looplet.skips import is_skipped
-from pytest_looplet.uses import needs_run, uses
+from pytest_looplet.uses import may_use, needs_run, uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from pytest_looplet.phase1.store import Key, Store
 
 REMOTE_CONCURRENCY = 8
-_EARLIER = "earlier"  # below .looplet, until it is removed
+_OF_SESSION = ("runs", "work")  # below .looplet
+_EARLIER = "earlier"  # there, too: those of the last session, until they are removed
 
 
 def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> None:
@@ -46,7 +47,7 @@ def phase_1(session: pytest.Session, worker: str | None, worker_count: int) -> N
     cells = needed_cells(session.items)
     traces = config.stash[OPTIONS].traces
     asked = config.stash[OPTIONS].backends[0]
-    if traces is None and is_named_live(asked) and any(uses(item, "llm") for item in session.items):
+    if traces is None and is_named_live(asked) and any(may_use(item, "llm") for item in session.items):
         connected(asked, config)
     judges = any(uses(item, "judge") for item in session.items)
     if judges:
@@ -192,7 +193,7 @@ def _clean(config: pytest.Config) -> None:
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     shutil.rmtree(folder / _EARLIER, ignore_errors=True)  # of a session that was cut short
     (folder / _EARLIER).mkdir(exist_ok=True)
-    for name in ("runs", "work"):
+    for name in _OF_SESSION:
         with suppress(FileNotFoundError):
             (folder / name).rename(folder / _EARLIER / name)
         (folder / name).mkdir()
@@ -200,8 +201,14 @@ def _clean(config: pytest.Config) -> None:
 
 
 def _removing_earlier(root: Path) -> Iterator[None]:
+    """Other workers may be at it, too. What a link leads to is left alone."""
     folder = root / ".looplet" / _EARLIER
-    for number, run in enumerate(folder.glob("*/*")):
+    runs: list[Path] = []
+    for name in _OF_SESSION:
+        with suppress(OSError):
+            if not (folder / name).is_symlink():
+                runs += (folder / name).iterdir()
+    for number, run in enumerate(runs):
         shutil.rmtree(run, ignore_errors=True)
         if number % PIECE == 0:
             yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import looplet.evals
 from looplet.evals.score import EvalResult, InvalidScore, grade, uses_assert
 
 
@@ -113,3 +116,16 @@ def test_returning_nothing_is_fine_where_the_source_asserts() -> None:
     assert not uses_assert(_returns_nothing)
     assert not uses_assert(len), "without source the eval must return a score"
     assert grade(None, name="eval_x", asserts=True).passed is True
+
+
+def test_words_of_a_result_are_texts_whatever_the_eval_put_there() -> None:
+    result = grade(EvalResult(score=1, label=3, reason=5), name="eval_x").result  # type: ignore[arg-type]
+    assert (result.label, result.reason) == ("3", "5")
+
+
+def test_the_modules_of_evals_are_attributes_of_the_package() -> None:
+    code = "import looplet.evals as e; assert e.match.tools_match is e.tools_match; assert e.judge.Judge is e.Judge"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert {"Judge", "tools_match", "case"} <= set(dir(looplet.evals))
+    with pytest.raises(AttributeError, match=r"looplet\.evals' has no attribute 'nope'"):
+        looplet.evals.nope  # type: ignore[attr-defined]  # noqa: B018

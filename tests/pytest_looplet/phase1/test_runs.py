@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.plugin_files import EVALS, LIVE, SHOP, executions, write_suite
 
+from pytest_looplet.phase1.runs import _removing_earlier
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -203,3 +205,28 @@ def test_a_run_that_is_back_does_not_wait_for_the_garbage_collector(pytester: py
     )
     write_suite(pytester, evals, shop=FREED)
     pytester.runpytest_subprocess("-k", "freed").assert_outcomes(passed=3, deselected=6)
+
+
+def test_several_workers_remove_the_same_old_traces(tmp_path: Path) -> None:
+    for number in range(20):
+        for name in ("runs", "work"):
+            (tmp_path / f".looplet/earlier/{name}/{number}").mkdir(parents=True)
+    first = _removing_earlier(tmp_path)
+    next(first)
+    assert list(_removing_earlier(tmp_path))
+    assert not (tmp_path / ".looplet/earlier").exists()
+    assert list(first)
+    assert list(_removing_earlier(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", ["runs", "work"])
+def test_what_a_link_in_the_place_of_old_traces_leads_to_is_kept(pytester: pytest.Pytester, name: str) -> None:
+    write_suite(pytester)
+    precious = pytester.path / "elsewhere/mine/data.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious")
+    (pytester.path / ".looplet").mkdir()
+    (pytester.path / ".looplet" / name).symlink_to(pytester.path / "elsewhere")
+    pytester.runpytest().assert_outcomes(passed=6)
+    assert precious.read_text() == "precious"
+    assert not (pytester.path / ".looplet/earlier").exists()
