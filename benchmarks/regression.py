@@ -91,7 +91,7 @@ def session_report(rates: dict[str, list[float]], drop: float, chance: random.Ra
 def item(name: str, case: str, trial: int, score: float) -> dict[str, Any]:
     run = {"file": "eval_shop.py", "agent": "agent", "case": case, "backend": "script", "model": "m", "trial": trial}
     return {
-        "id": f"eval_{name}[{case}-t{trial}]",
+        "id": f"eval_{name}[{case if trial == 1 else f'{case}-t{trial}'}]",  # as the plugin names it
         "eval": f"eval_{name}",
         "case": case,
         "trial": trial,
