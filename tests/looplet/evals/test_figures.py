@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from benchmarks import regression
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,3 +161,9 @@ def test_the_order_of_arrival_does_not_matter(cases: dict[str, list[Any]], seed:
     shuffled = list(items)
     seed.shuffle(shuffled)
     assert eval_figures(items) == eval_figures(shuffled)
+
+
+def test_the_regression_benchmark_names_its_trials_as_the_plugin_does() -> None:
+    """Else its comparison splits every case in two, and catches less than a session would."""
+    items = [regression.item("amount", "case-1", trial, 1.0) for trial in range(1, regression.TRIALS + 1)]
+    assert {without_trial(item) for item in items} == {"eval_amount[case-1]"}
