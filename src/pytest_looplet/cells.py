@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _OF_CELLS = ("run", "case", "judge", "workdir")
 _SPARE = "_looplet_cell"  # a fixture to parametrize where ours are overridden
+_HOLDERS = (*_OF_CELLS, _SPARE)
 _VERDICTS = ("gate", "baseline")  # stand in ids where a case does
 
 
@@ -63,7 +64,7 @@ _RECORDINGS = pytest.StashKey[dict[tuple[str, ...], Cell]]()  # by what names th
 def cell_of(item: pytest.Item) -> Cell | None:
     callspec = getattr(item, "callspec", None)
     if callspec is not None:
-        for name in (*_OF_CELLS, _SPARE):
+        for name in _HOLDERS:
             value = callspec.params.get(name)
             if isinstance(value, Cell):
                 return value
