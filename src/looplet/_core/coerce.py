@@ -7,8 +7,8 @@ from typing import Any
 
 from looplet._core.arguments import read_json
 
-_INTEGER = re.compile(r"([+-]?\d{1,400})(\.0+)?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_INTEGER = r"(?a)([+-]?\d{1,400})(\.0+)?"
+_NUMBER = r"(?a)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
 _BOOLEANS = {"true": True, "false": False}
 _INFINITIES = (float("inf"), float("-inf"))
 
@@ -21,7 +21,7 @@ def coerce(value: Any, kind: str) -> Any:
         return None
     text = value.strip()
     if kind == "integer":
-        whole = _INTEGER.fullmatch(text)
+        whole = re.fullmatch(_INTEGER, text)
         return int(whole.group(1)) if whole else None
     if kind == "number":
         return _number(text)
@@ -35,10 +35,10 @@ def coerce(value: Any, kind: str) -> Any:
 
 
 def _number(text: str) -> int | float | None:
-    whole = _INTEGER.fullmatch(text)
+    whole = re.fullmatch(_INTEGER, text)
     if whole is not None:
         return int(whole.group(1))
-    number = float(text) if _NUMBER.fullmatch(text) else None
+    number = float(text) if re.fullmatch(_NUMBER, text) else None
     return None if number in _INFINITIES else number
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from looplet._core.arguments import decode_arguments
@@ -21,10 +22,11 @@ _META_KEYS = {*_NAME_KEYS, *_REASON_KEYS, "id", "type", "call_id", "index"}
 _WRAPPERS = ("tool_calls", "tool_call", "function_call", "function", "tool")
 _BROKEN_CALL_KEYS = {"tool", "tool_name", "tool_calls", "tool_call", "function", "arguments", "args"}
 _TAGS = "think|thinking|thought|reasoning"
-_START = re.compile(rf"[{{\[]|</?(?:{_TAGS})>")
-_CLOSING_TAG = re.compile(rf"</(?:{_TAGS})>")
-_OPENING_TAG = re.compile(rf"<({_TAGS})>")
-_OPEN_THOUGHT = re.compile(rf"\s*<(?:{_TAGS})>.*", re.DOTALL)
+_START = rf"[{{\[]|</?(?:{_TAGS})>"
+_CLOSING_TAG = rf"</(?:{_TAGS})>"
+_OPENING_TAG = rf"<({_TAGS})>"
+_OPEN_THOUGHT = rf"(?s)\s*<(?:{_TAGS})>.*"
+_compiled = cache(re.compile)  # when there is such a text: most calls are native ones
 
 
 class Finding(Record):
@@ -45,12 +47,12 @@ def find_calls(text: str, known: Container[str], *, expected: bool) -> Finding:
     """
     calls: list[tuple[ToolCall, str | None]] = []
     at = 0
-    while (start := _START.search(text, at)) is not None:
+    while (start := _compiled(_START).search(text, at)) is not None:
         at = start.end()
         if start.group().startswith("</"):  # thinking whose opening tag stood in the prompt
             calls.clear()
         elif start.group().startswith("<"):
-            closing = _CLOSING_TAG.search(text, at)
+            closing = _compiled(_CLOSING_TAG).search(text, at)
             if closing is None:
                 break
             at = closing.end()
@@ -108,18 +110,20 @@ def tool_name(name: object) -> str:
 
 def without_reasoning(text: str) -> str:
     """The text without thinking: tagged blocks, one whose opening tag stood in the prompt, one that never ended."""
+    if "<" not in text:
+        return text.strip()
     text = _without_blocks(text)
-    closing = _CLOSING_TAG.search(text)
+    closing = _compiled(_CLOSING_TAG).search(text)
     if closing is not None:
         text = text[closing.end() :]
-    return "" if _OPEN_THOUGHT.fullmatch(text) else text.strip()
+    return "" if _compiled(_OPEN_THOUGHT).fullmatch(text) else text.strip()
 
 
 def _without_blocks(text: str) -> str:
     """Drop `<think>...</think>` and its like. A regular expression would search to the end for every opening tag."""
     kept: list[str] = []
     at, endless = 0, set[str]()
-    for opening in _OPENING_TAG.finditer(text):
+    for opening in _compiled(_OPENING_TAG).finditer(text):
         tag = opening.group(1)
         if opening.start() < at or tag in endless:
             continue

@@ -7,16 +7,18 @@ stops making sense is `Broken`, and neither is ever guessed to the end.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 MAX_DEPTH = 100  # a call nested deeper is an accident; it also bounds our recursion and the cost of hopeless text
-_SPACE = re.compile(r"\s*")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?(?![\w.])", re.ASCII)
-_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_PLAIN = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^'\\]*")}
+_SPACE = r"\s*"
+_NUMBER = r"(?a)-?\d+(\.\d+)?([eE][+-]?\d+)?(?![\w.])"
+_WORD = r"(?a)[A-Za-z_]\w*"
+_PLAIN = {'"': r'[^"\\]*', "'": r"[^'\\]*"}
 _LITERALS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"', "'": "'", "\n": ""}
-_UNICODE = re.compile(r"u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?")
+_UNICODE = r"u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?"
+_compiled = cache(re.compile)  # when a text is met that needs it: most models write JSON as it should be
 
 
 class Broken(ValueError):
@@ -59,7 +61,7 @@ def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
 
 def _skip(text: str, at: int) -> int:
     """The position of the next character that is no space; there must be one."""
-    at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string
+    at = _compiled(_SPACE).match(text, at).end()  # type: ignore[union-attr]  # matches the empty string
     if at == len(text):
         raise Truncated(at)
     return at
@@ -86,7 +88,7 @@ def _object(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
 def _member_key(text: str, at: int) -> tuple[str, int]:
     if text[at] in _PLAIN:
         key, at = _string(text, at)
-    elif word := _WORD.match(text, at):
+    elif word := _compiled(_WORD).match(text, at):
         key, at = word.group(), word.end()
     else:
         raise Broken(at)
@@ -126,7 +128,7 @@ def _separator(text: str, at: int, closing: str) -> int:
 def _string(text: str, at: int) -> tuple[str, int]:
     quote, parts, at = text[at], [], at + 1
     while True:
-        run = _PLAIN[quote].match(text, at)
+        run = _compiled(_PLAIN[quote]).match(text, at)
         parts.append(run.group())  # type: ignore[union-attr]  # matches the empty string
         at = run.end()  # type: ignore[union-attr]
         if at >= len(text) - (text[at : at + 1] == "\\"):
@@ -142,7 +144,7 @@ def _escape(text: str, at: int) -> tuple[str, int]:
     known = _ESCAPES.get(text[at])
     if known is not None:
         return known, at + 1
-    code = _UNICODE.match(text, at)
+    code = _compiled(_UNICODE).match(text, at)
     if code is None:
         return "\\" + text[at], at + 1
     first, second = int(code.group(1), 16), code.group(2)
@@ -152,10 +154,10 @@ def _escape(text: str, at: int) -> tuple[str, int]:
 
 
 def _scalar(text: str, at: int) -> tuple[Any, int]:
-    number = _NUMBER.match(text, at)
+    number = _compiled(_NUMBER).match(text, at)
     if number is not None:
         return _number(number, at), number.end()
-    word = _WORD.match(text, at)
+    word = _compiled(_WORD).match(text, at)
     if word is None or word.group() not in _LITERALS:
         raise (Truncated if _ends(text, at, word) else Broken)(at)
     return _LITERALS[word.group()], word.end()

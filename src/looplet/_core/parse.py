@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _CUT_OFF = "(reply cut off)"
 _EMPTY = "(empty reply)"
-_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_UNSAFE_NAME = r"[^A-Za-z0-9_-]"
 _NAME_CHARS = 64
 
 
@@ -109,7 +109,7 @@ def _repeatable(call: ToolCall) -> ToolCall:
 
     The arguments are its own: hooks may change those of the call that will run.
     """
-    name = _UNSAFE_NAME.sub("_", call.tool)[:_NAME_CHARS] or "unnamed"
+    name = re.sub(_UNSAFE_NAME, "_", call.tool)[:_NAME_CHARS] or "unnamed"
     return call.replace(tool=name, args=own_copy(call.args))
 
 

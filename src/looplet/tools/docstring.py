@@ -7,7 +7,7 @@ from textwrap import dedent
 
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Yields|Raises|Examples?|Notes?):?\s*$", re.IGNORECASE)
 _ARGUMENTS = {"args", "arguments", "parameters"}
-_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")  # name: text, name (type): text
+_ENTRY = r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$"  # name: text, name (type): text
 _FIELD = re.compile(r"^:(\w+)(?:\s+[^:]*?)??(?:\s+\*{0,2}(\w+))?:\s*(.*)$")  # :param name: text, :returns: text
 
 
@@ -35,7 +35,7 @@ def split_docstring(text: str | None) -> tuple[str, dict[str, str]]:
 def _read_line(line: str, section: str, current: str, arguments: dict[str, str]) -> str:
     """One line inside a section: a new argument, or more of the current one. Returns the current one."""
     indent = len(line) - len(line.lstrip())
-    entry = _ENTRY.match(line.strip()) if section in _ARGUMENTS and 0 < indent <= 4 else None
+    entry = re.match(_ENTRY, line.strip()) if section in _ARGUMENTS and 0 < indent <= 4 else None
     if entry is not None:
         arguments[entry.group(1)] = entry.group(2).strip()
         return entry.group(1)

@@ -28,7 +28,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "object": {"type": "object"},
 }
 _TYPES = {kind: kind.__name__ for kind in (str, int, float, bool, list, dict)}
-_WORD = re.compile(r"(\w+)(\?)?(?:\s*:\s+(.+))?", re.DOTALL)  # "int", "int?", "int: how many"
+_WORD = r"(?s)(\w+)(\?)?(?:\s*:\s+(.+))?"  # "int", "int?", "int: how many"
 
 
 _SCHEMA_WORD = (  # what may stand beside `"type": "object"` in a JSON Schema; compiled where it is needed
@@ -88,7 +88,7 @@ def _declaration(
     What the schema refers to is added to `definitions`: references start at the root of all parameters.
     """
     if isinstance(given, str):
-        match = _WORD.fullmatch(given.strip())
+        match = re.fullmatch(_WORD, given.strip())
         if match is None or match.group(1) not in _WORDS:
             return {"description": given}, False, None  # any value: the words do not say which
         word, optional, text = match.groups()

@@ -22,12 +22,12 @@ BLOBS = "blobs"
 # larger by far is for tools and evals; a line of 100 kB is about what pagers, editors and diffs still cope with.
 LINE_LIMIT = 100_000
 
-_NAME = re.compile(r"[0-9a-f]{64}\.json")
+_NAME = r"[0-9a-f]{64}\.json"
 
 
 def is_blob_name(name: object) -> bool:
     """Only such a name is opened or removed: a recording may come from somebody else."""
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+    return isinstance(name, str) and re.fullmatch(_NAME, name) is not None
 
 
 def blob_name(data: bytes) -> str:

@@ -48,6 +48,8 @@ def _convert(value: object, change: Callable[[str], str] | None, depth: int, abo
     kind = type(value)
     if value is None or kind is bool or (kind is str and change is None):  # nearly all values, and all keys
         return value
+    if kind is int or kind is float:
+        return _number(value)  # type: ignore[arg-type]  # it is one of the two
     try:
         if kind is str:
             return change(value)  # type: ignore[misc, arg-type]  # there is a change, and it is a str
@@ -62,8 +64,6 @@ def _convert_kind(value: object, change: Callable[[str], str] | None, depth: int
     if isinstance(value, str):
         text = str.__str__(value)
         return text if change is None else change(text)
-    if type(value) is int or type(value) is float:
-        return _number(value)
     if depth == 0:
         return "<too deep>"
     if id(value) in above:

@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from looplet._record import Record
@@ -63,6 +64,7 @@ def fields_of(event: Event) -> dict[str, Any]:
     return {name: getattr(event, name) for name in type(event)._fields}
 
 
+@cache
 def event_name(kind: type[Event]) -> str:
     """`ModelReplied` is `model_replied` on disk."""
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in kind.__name__).lstrip("_")
@@ -98,7 +100,7 @@ class Packer:
         return {name: self._value(_to_dict(value)) for name, value in fields.items()}
 
     def _value(self, value: object) -> Any:
-        return jsonable(value, self._change)
+        return self._text(value) if type(value) is str else jsonable(value, self._change)
 
     def _run_started(self, event: RunStarted) -> dict[str, Any]:
         self._sent = Prompt(event.system, (), event.tools)

@@ -43,8 +43,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 _BEARER = ("bearer", r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}")  # in any case: looked for in lower case
 _EMAIL = ("@", r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 # What stands between two quotes and has JSON escapes in it; the first or last quote may have been cut off.
-_ESCAPED = re.compile(r'(?:\A|(?<="))[^"\\]*(?:\\.[^"\\]*)+(?="|\\?\Z)', re.DOTALL)
-_HALF_AN_ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{0,3}\Z")
+_ESCAPED = r'(?s)(?:\A|(?<="))[^"\\]*(?:\\.[^"\\]*)+(?="|\\?\Z)'
+_HALF_AN_ESCAPE = r"\\u[0-9A-Fa-f]{0,3}\Z"
 _NESTING = 4  # JSON in JSON in JSON
 _SHORTEST, _SHORTEST_EMAIL = 13, 5  # characters of the shortest match: `sk-` and ten more, and `a@b.c`
 
@@ -57,10 +57,10 @@ class Redactor:
     def __init__(self, *, emails: bool = False) -> None:
         self.emails = emails
         self._patterns = (*_PATTERNS, _EMAIL) if emails else _PATTERNS
-        self._shortest = _SHORTEST_EMAIL if emails else _SHORTEST
+        self.shortest = _SHORTEST_EMAIL if emails else _SHORTEST
 
     def __call__(self, text: str) -> str:
-        if len(text) < self._shortest:
+        if len(text) < self.shortest:
             return text
         for literal, pattern in self._patterns:
             if literal in text:
@@ -85,6 +85,8 @@ class Redaction:
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
+        # a text that is too short for the patterns is so without its escapes, too
+        self._shortest = redact.shortest if type(redact) is Redactor else 0
         self.id = redactor_id(redact)
         self._messages = PrefixMap()
         self._system = ("", "")
@@ -92,6 +94,8 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Redact `text`, also where a secret hides behind JSON escapes (`"a\\"b"` inside a JSON document)."""
+        if len(text) < self._shortest:
+            return text
         return self._text(text, _NESTING) if "\\" in text else self._call(text)
 
     def value(self, value: object) -> Any:
@@ -134,12 +138,12 @@ class Redaction:
     def _text(self, text: str, nesting: int) -> str:
         """Escapes first: the patterns would take a secret as far as its first escape, and leave the rest unknown."""
         if nesting and "\\" in text:
-            text = _ESCAPED.sub(lambda match: self._escaped(match[0], nesting - 1), text)
+            text = _compiled(_ESCAPED).sub(lambda match: self._escaped(match[0], nesting - 1), text)
         return self._call(text)
 
     def _escaped(self, text: str, nesting: int) -> str:
         """The inside of a JSON string. What is none (`C:\\dir`) hides nothing, as nobody will decode it."""
-        whole = _HALF_AN_ESCAPE.sub("", text)
+        whole = _compiled(_HALF_AN_ESCAPE).sub("", text)
         try:
             value = json.loads(f'"{whole}"', strict=False)
         except ValueError:

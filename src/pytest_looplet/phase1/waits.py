@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 PIECE = 8  # items or directories: less than a millisecond
 _NOTHING = object()
 _SOON = (
+    "looplet.messages",
+    "looplet._core.find_calls",
+    "looplet._core.parse",
+    "looplet._core.validate",
+    "looplet._core.prompt",
+    "looplet._core.loop",
+    "looplet._drivers.performer",
+    "looplet.tools.registry",
+    "looplet.tools.schema",
+    "looplet.bind",
+    "looplet.run",
     "looplet.backends.openai_wire",  # with which a scripted model reads what it is asked
     "pytest_looplet.reporting.digests",
     "pytest_looplet.reporting.entries",
@@ -53,10 +64,10 @@ def get_ready(items: Iterable[pytest.Item]) -> Iterator[None]:
     """Do what the first runs to come back would all do at once, each of them holding up the others; then for the evals
     what has to be done anyway. What fails here fails again where it can be told.
     """
-    yield from compile_inits()
     for module in _SOON:
         import_module(module)
         yield
+    yield from compile_inits()
     from pytest_looplet.reporting.digests import case_digest, eval_digest
 
     for number, item in enumerate(items):

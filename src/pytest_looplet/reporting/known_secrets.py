@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PATTERNS = Redaction(Redactor())
 _PIECE = 8  # characters of a secret that are taken out wherever they stand
-_BETWEEN_PIECES = re.compile(r"\s+|\\+[nrt]|-----[A-Z0-9 ]+-----")  # of a private key, or of `Bearer ...`
+_BETWEEN_PIECES = r"\s+|\\+[nrt]|-----[A-Z0-9 ]+-----"  # of a private key, or of `Bearer ...`
 
 
 class _Finder(Redactor):
@@ -55,7 +55,7 @@ class Secrets:
         look = Redaction(finder)
         for source in self._sources:
             look.value(source)
-        parts = {part for secret in finder.found for part in _BETWEEN_PIECES.split(secret)}
+        parts = {part for secret in finder.found for part in re.split(_BETWEEN_PIECES, secret)}
         return {part[at : at + _PIECE] for part in parts for at in range(len(part) - _PIECE + 1)}
 
     def _without_pieces(self, text: str) -> str:
