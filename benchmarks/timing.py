@@ -34,14 +34,19 @@ def rounds_from_command_line(description: str, *, full: int, quick: int) -> int:
 
 
 def interleaved(measures: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Run every measure once a round, after one round that is thrown away; return the median of each."""
+    """The median of each measure: see `in_turn`."""
+    return {name: statistics.median(values) for name, values in in_turn(measures, rounds).items()}
+
+
+def in_turn(measures: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Run every measure once a round, after one round that is thrown away; return what each gave."""
     samples: dict[str, list[float]] = {name: [] for name in measures}
     for round_number in range(rounds + 1):
         for name, measure in measures.items():
             value = measure()
             if round_number:
                 samples[name].append(value)
-    return {name: statistics.median(values) for name, values in samples.items()}
+    return samples
 
 
 def process_ms(command: Sequence[str], folder: Path | None = None) -> float:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 def is_skipped(item: pytest.Item) -> bool:
     """Evaluate skip, skipif and xfail(run=False) marks as pytest documents them."""
-    if item.get_closest_marker("skip"):
-        return True
-    if any(_holds(item, mark) for mark in item.iter_markers("skipif")):
-        return True
-    return any(mark.kwargs.get("run") is False and _holds(item, mark) for mark in item.iter_markers("xfail"))
+    return any(_skips(item, mark) for mark in item.iter_markers())
+
+
+def _skips(item: pytest.Item, mark: pytest.Mark) -> bool:
+    if mark.name == "xfail":
+        return mark.kwargs.get("run") is False and _holds(item, mark)
+    return mark.name == "skip" or (mark.name == "skipif" and _holds(item, mark))
 
 
 def _holds(item: pytest.Item, mark: pytest.Mark) -> bool:

@@ -106,7 +106,7 @@ def _from_entry(entry: Any, where: str) -> EvalCase:
     except TypeError:
         name = f"case {case.id!r}" if case.id else where
         raise TypeError(f"{name}: marks={case.marks!r}: give a list of pytest marks, or of their names") from None
-    return case.replace(marks=marks)
+    return case if marks is case.marks else case.replace(marks=marks)
 
 
 def _from_dict(entry: Any, where: str) -> EvalCase:
@@ -118,10 +118,10 @@ def _from_dict(entry: Any, where: str) -> EvalCase:
 
 def check_names(prefix: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
     """Refuse a key that is not known, with the known one it resembles."""
-    import difflib  # only for a message that ends the session
-
     for name in given:
         if name not in known:
+            import difflib  # only for a message that ends the session
+
             close = difflib.get_close_matches(str(name), list(known), 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
             raise ValueError(f"{prefix} an unknown key {name!r}; {hint}")
@@ -130,9 +130,9 @@ def check_names(prefix: str, given: Mapping[str, Any], known: Iterable[str]) -> 
 def _with_ids(cases: list[EvalCase]) -> list[EvalCase]:
     """Give every case a unique slug: its own id first (a repeated one is an error), else one made of the task."""
     taken: dict[str, str] = {}
-    for case in cases:
+    slugs = [slug(case.id) for case in cases]
+    for case, name in zip(cases, slugs, strict=True):
         if case.id:
-            name = slug(case.id)
             if not name:
                 raise ValueError(f"case id {case.id!r} has no letter or digit to make a file name of")
             if name in taken:
@@ -144,10 +144,10 @@ def _with_ids(cases: list[EvalCase]) -> list[EvalCase]:
             taken[name] = case.id
     named = []
     secretless = Redactor()  # an id is shown, and names files
-    for number, case in enumerate(cases, 1):
-        name = slug(case.id) if case.id else _free(slug(secretless(_headline(case.task))) or f"case-{number}", taken)
+    for number, (case, known) in enumerate(zip(cases, slugs, strict=True), 1):
+        name = known or _free(slug(secretless(_headline(case.task))) or f"case-{number}", taken)
         taken[name] = name
-        named.append(case.replace(id=name))
+        named.append(case if name == case.id else case.replace(id=name))
     return named
 
 

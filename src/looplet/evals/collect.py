@@ -8,7 +8,6 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from looplet._drivers.portal import Portal
 from looplet.errors import LoopletError
 from looplet.evals.arguments import wanted_arguments
 from looplet.trace.directory import ARTIFACTS, JOURNAL
@@ -122,6 +121,8 @@ def _answer(each: Collector, run: RunResult, workdir: str | os.PathLike[str] | N
 
 def _awaited(answer: Any) -> Any:
     """On an event loop of its own: the caller may be inside one."""
+    from looplet._drivers.portal import Portal  # only for async collectors
+
     portal = Portal()
     try:
         return portal.run(answer)
