@@ -14,10 +14,12 @@ from benchmarks.timing import interleaved, process_ms, rounds_from_command_line
 import looplet
 
 NAMES = "composable_loop, LoopConfig, DefaultState, BaseToolRegistry, ToolSpec, MockLLMBackend"
+RUN = """list(composable_loop(MockLLMBackend(['{"tool": "done", "args": {"answer": "x"}}']), "x", []))"""
 TARGET_MS = 30
 PROGRAMS = {
     "bare Python": "pass",
     "the six names": f"from looplet import {NAMES}",
+    "the six names, and a first run": f"from looplet import {NAMES}; {RUN}",
     "import looplet": "import looplet",
     "import dataclasses": "import dataclasses",
     "import asyncio": "import asyncio",
