@@ -1,8 +1,4 @@
-"""`composable_loop` and its async twin: bind what the user gave, hand it to the core, let a driver run it.
-
-All of that is loaded with the first run: whoever imports an agent, as pytest does of every eval it collects, may make
-none.
-"""
+"""`composable_loop` and its async twin: bind what the user gave, hand it to the core, let a driver run it."""
 
 from __future__ import annotations
 
@@ -10,6 +6,11 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from looplet import ambient
+from looplet._core.loop import loop
+from looplet.bind import Asked, bind
+from looplet.effects import AwaitHook, CallModel
+from looplet.errors import HookError
+from looplet.run import Run
 
 if TYPE_CHECKING:
     import os
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 
     from looplet._drivers.performer import Ports
     from looplet.async_run import AsyncRun
-    from looplet.bind import Asked, Tools
+    from looplet.bind import Tools
     from looplet.config import LoopConfig
     from looplet.messages import Prompt
     from looplet.protocols import AgentState
     from looplet.resume import Resume
-    from looplet.run import Run
     from looplet.state import RunState
 
     R = TypeVar("R")
@@ -56,9 +56,6 @@ def composable_loop(
     `max_steps` and `system_prompt` beat the config's. Mistakes in these arguments raise TypeError, ValueError or
     HookError here, before anything is sent. Provider failures do not raise: they end the run as `llm_error`.
     """
-    from looplet.bind import Asked
-    from looplet.run import Run
-
     asked = Asked(llm, task, tools, context, hooks, config, state, max_steps, system_prompt, resume)
     return _start(Run, asked, allow_async=False)
 
@@ -81,7 +78,6 @@ def async_composable_loop(
     `async with async_composable_loop(...) as run: async for step in run: ...`
     """
     from looplet.async_run import AsyncRun  # asyncio is loaded only for those who use it
-    from looplet.bind import Asked
 
     asked = Asked(llm, task, tools, context, hooks, config, state, max_steps, system_prompt, resume)
     return _start(AsyncRun, asked, allow_async=True)
@@ -104,11 +100,6 @@ def preview_prompt(
     Nothing is sent, no trace is written, and `state` stays unused; `pre_prompt` hooks are really called. Async hooks
     are refused: nothing awaits them here.
     """
-    from looplet._core.loop import loop
-    from looplet.bind import Asked, bind
-    from looplet.effects import AwaitHook, CallModel
-    from looplet.errors import HookError
-
     own_state = copy(state)
     asked = Asked(llm, task, tools, context, hooks, config, own_state, max_steps, system_prompt)
     run_state, ports, _ = bind(asked, allow_async=True)
@@ -124,8 +115,6 @@ def preview_prompt(
 
 def _start(kind: Callable[[RunState, Ports, AgentState], R], asked: Asked, *, allow_async: bool) -> R:
     """Make the run, and let whoever captures runs in this context (the pytest plugin) have it too."""
-    from looplet.bind import bind
-
     capture = ambient.current.get()
     if capture is None:
         return kind(*bind(asked, allow_async=allow_async))

@@ -28,11 +28,11 @@ def _holds(item: pytest.Item, mark: pytest.Mark) -> bool:
 
 
 def _is_true(item: pytest.Item, condition: Any) -> bool:
-    if not isinstance(condition, str):
-        return bool(condition)
     names = {"os": os, "sys": sys, "platform": platform, "config": item.config}
     function = getattr(item, "function", None)
     try:
+        if not isinstance(condition, str):
+            return bool(condition)
         return bool(eval(condition, {**names, **getattr(function, "__globals__", {})}))  # noqa: S307  # pytest's documented string conditions
     except Exception:  # noqa: BLE001  # pytest itself reports a broken condition, at the item
         return False

@@ -122,16 +122,16 @@ def _check_spelling(kind: type) -> None:
 
 
 def _check_method(hook: object, phase: str, method: object, allow_async: bool) -> None:
-    function = method.__func__ if isinstance(method, MethodType) else None
-    if _is_known(function, _FITTING[phase]):
-        return
     import inspect  # 3 ms that a run without hooks does not pay
 
+    function = method.__func__ if isinstance(method, MethodType) else None
     where = f"{type(hook).__name__}.{phase}"
     if not callable(method):
         raise HookError(f"{where} is {method!r}; it must be a method {phase}({METHODS[phase]})")
     try:
-        inspect.signature(method).bind(*METHODS[phase].split(", "))
+        if not _is_known(function, _FITTING[phase]):
+            inspect.signature(method).bind(*METHODS[phase].split(", "))
+            _remember(function, _FITTING[phase])
     except TypeError as error:
         raise HookError(
             f"{where}{inspect.signature(method)} cannot be called as {phase}({METHODS[phase]}): {error}"
@@ -139,8 +139,6 @@ def _check_method(hook: object, phase: str, method: object, allow_async: bool) -
     if inspect.iscoroutinefunction(method) and (not allow_async or phase == "on_event"):
         fix = "make it a plain function" if phase == "on_event" else "use async_composable_loop or a plain function"
         raise HookError(f"{where}() is async; {fix}")
-    if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
-        _remember(function, _FITTING[phase])
 
 
 def _is_known(thing: Any, found: WeakSet[Any]) -> bool:

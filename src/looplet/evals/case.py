@@ -147,7 +147,8 @@ def _with_ids(cases: list[EvalCase]) -> list[EvalCase]:
     for number, (case, known) in enumerate(zip(cases, slugs, strict=True), 1):
         name = known or _free(slug(secretless(_headline(case.task))) or f"case-{number}", taken)
         taken[name] = name
-        named.append(case if name == case.id else case.replace(id=name))
+        is_plain = type(case.id) is str  # a member of an enum is shown as something else
+        named.append(case if name == case.id and is_plain else case.replace(id=name))
     return named
 
 

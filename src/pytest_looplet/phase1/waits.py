@@ -20,17 +20,6 @@ PIECE = 8  # items or directories: less than a millisecond
 _FROZEN_AT_START = 1000  # CPython 3.12 freezes some 400 objects of its own; who freezes a program, all it has loaded
 _NOTHING = object()
 _SOON = (
-    "looplet.messages",
-    "looplet._core.find_calls",
-    "looplet._core.parse",
-    "looplet._core.validate",
-    "looplet._core.prompt",
-    "looplet._core.loop",
-    "looplet._drivers.performer",
-    "looplet.tools.registry",
-    "looplet.tools.schema",
-    "looplet.bind",
-    "looplet.run",
     "looplet.backends.openai_wire",  # with which a scripted model reads what it is asked
     "pytest_looplet.reporting.digests",
     "pytest_looplet.reporting.entries",
@@ -65,10 +54,10 @@ def get_ready(items: Iterable[pytest.Item]) -> Iterator[None]:
     """Do what the first runs to come back would all do at once, each of them holding up the others; then for the evals
     what has to be done anyway. What fails here fails again where it can be told.
     """
+    yield from compile_inits()
     for module in _SOON:
         import_module(module)
         yield
-    yield from compile_inits()
     from pytest_looplet.reporting.digests import case_digest, eval_digest
 
     for number, item in enumerate(items):

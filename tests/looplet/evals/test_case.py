@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,15 @@ def test_ids_are_slugs_of_the_given_id_or_of_the_task(tmp_path: Path) -> None:
         EvalCase(task=["a", 1]),
     ]
     assert _ids(tmp_path, *entries) == ["refund-1", "refund-order-17-please", "unicode-more", "case-4", "a-1"]
+
+
+def test_an_id_is_plain_text_whatever_was_given(tmp_path: Path) -> None:
+    class Topic(str, Enum):  # noqa: UP042  # a StrEnum is shown as its text, this one as `Topic.REFUND`
+        REFUND = "refund"
+
+    (name,) = _ids(tmp_path, {"id": Topic.REFUND, "task": "x"})
+    assert type(name) is str
+    assert f"{name}-t2" == "refund-t2"
 
 
 def test_a_derived_id_gives_way_and_a_given_one_may_not_repeat(tmp_path: Path) -> None:

@@ -46,6 +46,21 @@ def test_what_is_skipped_or_deselected_is_not_run(pytester: pytest.Pytester) -> 
     assert executions(pytester) == []
 
 
+def test_a_condition_that_cannot_be_told_is_an_error_of_its_eval_alone(pytester: pytest.Pytester) -> None:
+    untold = """
+    class Untold:
+        def __bool__(self):
+            raise ValueError("of two truths")
+
+    @pytest.mark.skipif(Untold(), reason="x")
+    def eval_amount"""
+    write_suite(pytester, EVALS.replace("def eval_amount", untold.removeprefix("\n    ")))
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=3, passed=3)
+    result.stdout.fnmatch_lines(["*Error evaluating 'skipif' condition*"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 def test_two_backends_make_two_items_a_case(pytester: pytest.Pytester) -> None:
     write_suite(pytester)
     result = pytester.runpytest("-v", "--looplet-backend=replay,mock", "-k", "eval_amount and refund-17")
