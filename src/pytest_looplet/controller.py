@@ -13,9 +13,10 @@ import pytest
 
 from pytest_looplet import backends, worker
 from pytest_looplet.cells import CELLS
+from pytest_looplet.collect import is_eval
 from pytest_looplet.files import is_eval_file
 from pytest_looplet.options import OPTIONS, is_worker
-from pytest_looplet.phase1.interrupt import ending, terminable
+from pytest_looplet.phase1.interrupt import ending, scoring_again, terminable
 from pytest_looplet.reporting import report as _report  # `report` is the name pytest gives hooks
 from pytest_looplet.reporting import reports
 from pytest_looplet.reporting.suite import suite_name
@@ -53,6 +54,8 @@ class Controller:
         self._made: dict[str, Any] | None = None
         self._written: list[tuple[Path, str | None]] = []
         self._unsummarized: str | None = None
+        self._collected: set[str] = set()
+        self._is_cut_short = False
 
     # --- with workers the controller collects nothing: it probes the servers and makes the store before they start.
     # Files are tried first: an hour of paid runs shall not end with a report that cannot be written, or a baseline
@@ -133,9 +136,13 @@ class Controller:
             worker.before_items(session)
         if self._remote is not None:
             self._remote.begin()
+        else:
+            self._collected = {item.nodeid for item in session.items if is_eval(item)}
+        self._is_cut_short = True  # until the last item has reported: Ctrl-C, -x and pytest.exit end the loop before
         # the handler of a process that runs tests is theirs
         with terminable(lambda: bool(self._findings.announced)) if self._has_workers() else nullcontext():
             result = yield
+        self._is_cut_short = False
         failed = [] if self._options.stale == "warn" else _report.stale_reports(self._findings)
         if report := self._report():
             from pytest_looplet.reporting.verdicts import failed_verdicts, forget_earlier  # only in sessions with evals
@@ -151,7 +158,13 @@ class Controller:
         """The report of all items, made once they have all reported; None without evals."""
         if self._made is None and self._findings.entries:
             self._made = reports.make(self._findings.entries.values(), self._config, self._baseline)
+            reports.leave_open(self._made, self._unscored())
         return self._made
+
+    def _unscored(self) -> list[str]:
+        """The evals that have no result because the session ended before them."""
+        collected = self._collected or self._findings.announced
+        return sorted(collected - self._findings.ended) if self._is_cut_short else []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -222,8 +235,17 @@ class Controller:
         """What is wrong with the session as a whole, and how phase 1 ended if not as planned."""
         return [
             *([self._problem] if self._problem else []),
-            *(line.removeprefix("looplet: ") for line in self._ending()),
+            *self._cut_short_notes(),
         ]
+
+    def _cut_short_notes(self) -> list[str]:
+        notes = [line.removeprefix("looplet: ") for line in self._ending()]
+        unscored = self._unscored() if self._findings.entries else []
+        if unscored and not notes:
+            total = len(self._collected or self._findings.announced)
+            again = "" if self._options.traces else f"; score all runs with: {scoring_again(self._config)}"
+            notes = [f"the session ended early: {len(unscored)} of {total} evals have no result{again}"]
+        return notes
 
     def _ending(self) -> list[str]:
         if self._store is None and not self._config.stash.get(CELLS, None):

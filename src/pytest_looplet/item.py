@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from looplet.evals.score import EvalResult, InvalidScore, grade, uses_assert
+from looplet.evals.score import FAILING_LABELS, EvalResult, InvalidScore, grade, uses_assert
 from pytest_looplet.cells import cell_of
 from pytest_looplet.declare import mark_values
 from pytest_looplet.fixtures import CALL_FAILED
@@ -124,7 +124,8 @@ def _grade(item: pytest.Function, original: Callable[..., Any], returned: list[A
 
 def _failure(name: str, graded: Grade) -> str:
     result = graded.result
-    said = repr(result.label) if result.label is not None else f"a score of {result.score:g}"
+    by_label = result.score is None or (result.label or "").strip().lower() in FAILING_LABELS
+    said = repr(result.label) if by_label else f"a score of {result.score:g}"
     reason = f": {result.reason}" if result.reason else ""
     return f"{name} gave {said}{reason}"
 

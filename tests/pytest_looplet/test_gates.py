@@ -8,7 +8,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from jsonschema import Draft202012Validator
 from tests.support.plugin_files import EVALS, LIVE, executions, summary_of, write_suite
+
+from looplet.evals.report import SCHEMA
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "n2"])
 
@@ -388,3 +391,54 @@ def test_verdicts_are_counted_in_the_last_line_of_progress(pytester: pytest.Pyte
         line for line in result.outlines if "%]" in line
     ]
     assert any(re.search(r"\.F +\[100%\]$", line) for line in result.outlines)
+
+
+CUT_SHORT = """
+    import pytest
+    from shop import agent, script
+
+    CASES = [{"id": f"refund-{order}", "task": f"Refund order {order}", "script": script(order)} for order in range(40)]
+
+    @pytest.mark.looplet(agent=agent, cases=CASES[:1], gate=0.8)
+    def eval_first(run):
+        return True
+
+    @pytest.mark.looplet(agent=agent, cases=CASES, gate=0.8)
+    def eval_early(run, case):
+        if case.id == "refund-2":
+            END
+        return case.id in ("refund-0", "refund-1")
+"""
+
+
+@WORKERS
+@pytest.mark.parametrize("end", ["raise KeyboardInterrupt", "pytest.exit('enough')", "raise RuntimeError('broken')"])
+def test_a_session_that_ends_early_judges_no_gate_without_all_items(
+    pytester: pytest.Pytester, end: str, workers: tuple[str, ...]
+) -> None:
+    write_suite(pytester, CUT_SHORT.replace("END", end))
+    result = pytester.runpytest_subprocess(
+        "-x", *workers, "--looplet-backend=mock", "--looplet-report=r.json", "--looplet-report=r.md"
+    )
+    report = json.loads((pytester.path / "r.json").read_text())
+    verdicts = {row["eval"].rpartition("::")[2]: row["gate"]["verdict"] for row in report["evals"]}
+    assert verdicts["eval_early"] is None, "of two good items and others that nobody knows"
+    assert report["unscored"]
+    assert all("eval_early" in name for name in report["unscored"])
+    Draft202012Validator(SCHEMA).validate(report)
+    left = f"the session ended early: {len(report['unscored'])} of 41 evals have no result"
+    result.stdout.fnmatch_lines([f"looplet: {left}; score all runs with: pytest --looplet-traces .looplet/runs"])
+    said = (pytester.path / "r.md").read_text()
+    assert said.startswith("### ❌ Evals failed")
+    assert left in said
+    if not workers:
+        assert verdicts["eval_first"] == "pass", "it has all its items"
+        missing = 37 if "RuntimeError" in end else 38
+        assert len(report["unscored"]) == missing
+
+
+def test_a_session_that_comes_to_its_end_leaves_nothing_open(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, CUT_SHORT.replace("END", "return False"))
+    result = pytester.runpytest_subprocess("--looplet-backend=mock", "--looplet-report=r.json")
+    assert "unscored" not in json.loads((pytester.path / "r.json").read_text())
+    result.stdout.no_fnmatch_line("*ended early*")

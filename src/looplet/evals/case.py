@@ -60,12 +60,30 @@ def load_cases(source: Any, folder: Path) -> list[EvalCase]:
         )
     if not cases:
         raise ValueError(f"cases={source!r} holds no case; give at least one, for example [{{'task': '...'}}]")
-    return _with_ids(cases)
+    cases = _with_ids(cases)
+    for case in cases:
+        _check_files(case, folder)
+        if isinstance(case.script, (str, bytes)):
+            raise TypeError(f"case {case.id!r}: script={case.script!r}: give a list of replies, or a callable")
+    return cases
+
+
+def _check_files(case: EvalCase, folder: Path) -> None:
+    """Refuse, before anything runs, what no work directory can be made of."""
+    files = case.files
+    if isinstance(files, (str, Path)):
+        if not (folder / files).is_dir():
+            raise ValueError(f"case {case.id!r}: files={str(files)!r}: no such directory below {folder}")
+    elif files is not None and not isinstance(files, dict):
+        raise TypeError(f"case {case.id!r}: files={files!r}: give {{relative path: text}}, or the path of a directory")
+    for name, text in files.items() if isinstance(files, dict) else ():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise TypeError(f"case {case.id!r}: files[{name!r}] is {text!r}; the text of a file is a str")
 
 
 def _from_files(pattern: str, folder: Path) -> Iterator[EvalCase]:
     base = Path(pattern)
-    paths = [base] if base.is_absolute() else sorted(folder.glob(pattern))
+    paths = [base] if base.is_absolute() else sorted(folder.glob(pattern)) if base.parts else []
     if not any(path.is_file() for path in paths):
         raise ValueError(f"cases={pattern!r}: no such file below {folder}; the path is relative to the eval file")
     for path in paths:
@@ -75,7 +93,10 @@ def _from_files(pattern: str, folder: Path) -> Iterator[EvalCase]:
 
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield each entry of a case file with the place an error message names."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cases: {path.name} is not UTF-8: {error}") from None
     if path.suffix == ".jsonl":
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():

@@ -127,7 +127,8 @@ SCHEMA: dict[str, Any] = {
                 ),
             },
             "items": {"type": "array", "items": _ITEM},
-        }
+        },
+        {"unscored": _TEXTS},  # ids of evals without a result, where a session ended early
     ),
 }
 

@@ -60,22 +60,31 @@ def grade(
         return Grade(EvalResult(score=1.0), True)
     if isinstance(value, EvalResult):
         label = None if value.label is None else str(value.label)
-        result, raw = value.replace(score=_score(value.score, name), label=label, reason=str(value.reason)), value.score
+        metrics = _metrics(value.metrics, name)
+        score = _score(value.score, name)
+        result = value.replace(score=score, label=label, metrics=metrics, reason=str(value.reason))
+        raw = value.score
     elif isinstance(value, str):
         result, raw = EvalResult(label=value), None
     elif isinstance(value, dict):
         result, raw = _from_dict(value, name), value.get("score")
     else:
         result, raw = EvalResult(score=_score(value, name)), value
+    if result.score is None and not (result.label or result.metrics or result.details):
+        raise InvalidScore(f"{name} returned {type(value).__name__} without a score, a label or a metric; return one")
     passed = _verdict(result, raw, threshold, name)
+    if gate is not None and _fails(result.label) and result.score is not None and result.score >= gate:
+        raise InvalidScore(
+            f"{name} returned the label {result.label!r}, which fails, with the score {result.score:g}, which its gate "
+            f"of {gate:g} would count as good; make the two agree"
+        )
     if gate is not None and passed is None and result.score is None:
         raise InvalidScore(f"{name} has a gate of {gate:g} and returned no score; return {{'score': ...}}")
     return Grade(result, passed)
 
 
 def _verdict(result: EvalResult, raw: Any, threshold: float | None, name: str) -> bool | None:
-    label = (result.label or "").strip().lower()
-    if label in FAILING_LABELS:
+    if _fails(result.label):
         return False
     if _is_bool(raw):
         return bool(raw)
@@ -83,7 +92,11 @@ def _verdict(result: EvalResult, raw: Any, threshold: float | None, name: str) -
         raise InvalidScore(f"{name} has a threshold of {threshold:g} and returned no score; return {{'score': ...}}")
     if threshold is not None and result.score is not None:
         return result.score >= threshold
-    return True if label in PASSING_LABELS else None
+    return True if (result.label or "").strip().lower() in PASSING_LABELS else None
+
+
+def _fails(label: str | None) -> bool:
+    return (label or "").strip().lower() in FAILING_LABELS
 
 
 def _from_dict(value: dict[Any, Any], name: str) -> EvalResult:
@@ -115,14 +128,26 @@ def _score(value: Any, name: str) -> float | None:
             f"{name} returned {type(value).__name__} {_short(value)}; "
             "return a bool, a number from 0 to 1, a label, a dict of metrics or an EvalResult"
         )
-    number = _finite(value, f"{name} returned {value!r}")
+    number = _finite(value, f"{name} returned {_short(value)}")
     if not 0 <= number <= 1:
         raise InvalidScore(f"{name} returned {value!r}; a score is a number from 0 to 1")
     return number
 
 
+def _metrics(given: Any, name: str) -> dict[str, float]:
+    if not isinstance(given, dict):
+        raise InvalidScore(f"{name} returned metrics={_short(given)}; give a dict of numbers")
+    for key, item in given.items():
+        if not _is_number(item):
+            raise InvalidScore(f"{name} returned the metric {key}={_short(item)}; a metric is a number")
+    return {str(key): _finite(item, f"{name} returned {key}={_short(item)}") for key, item in given.items()}
+
+
 def _finite(value: Any, said: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise InvalidScore(f"{said}; a score must be a finite number")
     return number
@@ -137,7 +162,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else text[:59] + "…"
 
 

@@ -55,6 +55,12 @@ class Leash:
             raise KeyboardInterrupt
 
 
+def scoring_again(config: pytest.Config) -> str:
+    """The command that scores the runs of this session without another call to a model."""
+    folder = os.path.relpath(config.rootpath / ".looplet" / "runs", config.invocation_params.dir)
+    return f"pytest --looplet-traces {folder}"
+
+
 def ending(tally: Tally, config: pytest.Config) -> list[str]:
     """What there is to say of a phase 1 that did not come to its end."""
     tally.refresh()
@@ -62,7 +68,6 @@ def ending(tally: Tally, config: pytest.Config) -> list[str]:
         return []
     counted = f"{tally.finished} of {tally.total} runs finished"
     if tally.stopped is None or tally.stopped_in_a_hurry:
-        folder = os.path.relpath(config.rootpath / ".looplet" / "runs", config.invocation_params.dir)
-        return [f"looplet: {counted}; score them with: pytest --looplet-traces {folder}"]
+        return [f"looplet: {counted}; score them with: {scoring_again(config)}"]
     spent = f" ({money(tally.spent)} spent)" if tally.is_paid else ""
     return [f"looplet: {tally.stopped.removeprefix('not run: ')}{spent}; {counted}"]

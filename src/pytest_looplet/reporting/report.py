@@ -39,6 +39,7 @@ class Findings:
         self.entries: dict[str, dict[str, Any]] = {}
         self.announced: set[str] = set()
         self.reported: set[str] = set()
+        self.ended: set[str] = set()  # of those, what was not interrupted before its call was over
         self.unused: set[str] = set()
         self.ordinary_tests = False
         self.used_llm = False
@@ -46,6 +47,8 @@ class Findings:
     def note(self, report: pytest.TestReport) -> dict[str, Any] | None:
         """Take what a report says; return the entry when it belongs to an eval."""
         self.reported.add(report.nodeid)
+        if report.when != "setup" or not report.passed:
+            self.ended.add(report.nodeid)
         entry = entry_on(report)
         self.used_llm = self.used_llm or hasattr(report, LLM_ATTRIBUTE)
         if entry is None:

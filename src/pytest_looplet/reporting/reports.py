@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_looplet.options import OPTIONS
+from pytest_looplet.reporting.report import eval_name
 from pytest_looplet.reporting.suite import suite_name
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ def make(entries: Iterable[dict[str, Any]], config: pytest.Config, baseline: dic
 
         add_baseline(report, compare(report, baseline, margin=config.stash[OPTIONS].margin))
     return report
+
+
+def leave_open(report: dict[str, Any], unscored: Sequence[str]) -> None:
+    """Name the evals without a result in the report of a session that ended early, and judge no gate without them."""
+    if not unscored:
+        return
+    report["unscored"] = list(unscored)
+    open_ones = {eval_name(nodeid) for nodeid in unscored}
+    for row in report["evals"]:
+        if row["gate"] and row["eval"] in open_ones:
+            row["gate"]["verdict"] = None
 
 
 def write(

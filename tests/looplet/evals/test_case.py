@@ -89,12 +89,20 @@ def test_ids_are_always_unique(tasks: list[str]) -> None:
         ("bad.json", "bad.json is not valid JSON"),
         ("bad.txt", "bad.txt is neither .json nor .jsonl"),
         ("list.json", "list.json[1] has no task"),
+        (".", "cases='.': no such file below"),
+        ("latin.json", "latin.json is not UTF-8"),
+        ([{"task": "x", "files": {"a.txt": 5}}], "case 'x': files['a.txt'] is 5; the text of a file is a str"),
+        ([{"task": "x", "files": {3: "a"}}], "case 'x': files[3] is 'a'"),
+        ([{"task": "x", "files": "nosuch"}], "case 'x': files='nosuch': no such directory below"),
+        ([{"task": "x", "files": 5}], "case 'x': files=5: give {relative path: text}"),
+        ([{"task": "x", "script": "done"}], "case 'x': script='done': give a list of replies"),
     ],
 )
 def test_a_mistake_names_the_place(tmp_path: Path, source: Any, said: str) -> None:
     (tmp_path / "bad.jsonl").write_text('{"task": "x"}\n{"task"\n')
     (tmp_path / "bad.json").write_text("{")
     (tmp_path / "bad.txt").write_text("{}")
+    (tmp_path / "latin.json").write_bytes(b'{"task": "\xe9"}')
     (tmp_path / "list.json").write_text('[{"task": "x"}, {}]')
     with pytest.raises((ValueError, TypeError)) as caught:
         load_cases(source, tmp_path)

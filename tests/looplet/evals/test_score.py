@@ -67,12 +67,27 @@ def test_a_threshold_decides_about_numbers_only(value: Any) -> None:
         ({"f1": float("nan")}, "eval_x returned f1=nan; a score must be a finite number"),
         ({"score": "high"}, "eval_x returned str 'high'"),
         (None, "eval_x returned nothing; return a score or assert"),
+        ({}, "eval_x returned dict without a score, a label or a metric"),
+        ("", "eval_x returned str without a score, a label or a metric"),
+        (EvalResult(reason="silence"), "eval_x returned EvalResult without a score, a label or a metric"),
+        (EvalResult(score=1, metrics={"f1": float("nan")}), "eval_x returned f1=nan; a score must be a finite number"),
+        (EvalResult(score=1, metrics={"f1": "high"}), "eval_x returned the metric f1='high'; a metric is"),  # type: ignore[dict-item]
+        (EvalResult(score=1, metrics=[0.5]), "eval_x returned metrics=[0.5]; give a dict of numbers"),  # type: ignore[arg-type]
+        (10**400, "eval_x returned 1000"),
+        pytest.param(10**5000, "eval_x returned a number of thousands of digits; a score must", id="huge"),
     ],
 )
 def test_what_is_no_score_is_an_error_that_names_the_eval(value: Any, said: str) -> None:
     with pytest.raises(InvalidScore) as caught:
         grade(value, name="eval_x")
     assert str(caught.value).startswith(said)
+
+
+def test_a_gate_does_not_count_as_good_what_its_label_calls_bad() -> None:
+    with pytest.raises(InvalidScore, match=r"^eval_x returned the label 'fail', which fails, with the score 0\.95"):
+        grade({"label": "fail", "score": 0.95}, name="eval_x", gate=0.9)
+    assert grade({"label": "fail", "score": 0.2}, name="eval_x", gate=0.9).passed is False
+    assert grade(False, name="eval_x", gate=0.0).passed is False
 
 
 def test_a_threshold_needs_a_score() -> None:
