@@ -10,7 +10,6 @@ import inspect
 import queue
 import threading
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,7 +68,7 @@ def work(items: Iterable[pytest.Item], config: pytest.Config) -> None:
                 finished.put(None)
 
     concurrency = _concurrency(chosen[0])
-    progress = session_progress(config, tally, partial(shown, config), what="evals judged")
+    progress = session_progress(config, tally, shown, what="evals judged")
     with unattributed(config), separated(), heap_at_rest():
         for _ in range(min(concurrency, len(chosen))):  # daemons: a session that is interrupted waits for none
             threading.Thread(target=ask, name="looplet-judge", daemon=True).start()

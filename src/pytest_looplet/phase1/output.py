@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -93,18 +94,41 @@ def unattributed(config: pytest.Config) -> Iterator[None]:
     if capture is None or config.option.capture not in ("fd", "sys"):
         yield
         return
-    capture.resume_global_capture()
+    with _terminal_apart(config):
+        capture.resume_global_capture()
+        try:
+            yield
+        finally:
+            capture.suspend_global_capture()
+    secrets = Secrets()
+    for stream, text in zip((sys.stdout, sys.stderr), capture.read_global_capture(), strict=True):
+        stream.write(secrets(text))
+
+
+@contextmanager
+def _terminal_apart(config: pytest.Config) -> Iterator[None]:
+    """Give what pytest draws a way to the terminal beside descriptor 1, which is about to be caught. To let go of that
+    for each line would let through what subprocesses write in the meantime, secrets too.
+    """
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    inside = vars(reporter._tw) if reporter is not None else {}  # noqa: SLF001  # its file has no public name
+    file: Any = inside.get("_file")
     try:
+        is_caught = file is not None and file.fileno() == 1
+    except (OSError, ValueError):  # a file that is none, as in tests of plugins
+        is_caught = False
+    if not is_caught:
         yield
-    finally:
-        capture.suspend_global_capture()
-        secrets = Secrets()
-        for stream, text in zip((sys.stdout, sys.stderr), capture.read_global_capture(), strict=True):
-            stream.write(secrets(text))
+        return
+    file.flush()
+    with open(os.dup(1), "w", encoding=file.encoding, errors=file.errors, buffering=1) as apart:  # noqa: PTH123  # a descriptor
+        inside["_file"] = apart
+        try:
+            yield
+        finally:
+            inside["_file"] = file
 
 
-def shown(config: pytest.Config, write: Callable[[], None]) -> None:
+def shown(write: Callable[[], None]) -> None:
     """Let `write` reach the terminal from within `unattributed`."""
-    capture = config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-        write()
+    write()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,7 +224,7 @@ def _rotated(jobs: list[Job], worker: str) -> list[Job]:
 def _run_jobs(jobs: list[Job], store: Store, session: pytest.Session, worker_count: int) -> None:
     config = session.config
     # that of workers is the controller's
-    progress = None if is_worker(config) else session_progress(config, store.tally, partial(shown, config))
+    progress = None if is_worker(config) else session_progress(config, store.tally, shown)
 
     chores = Chores(get_ready(session.items), _removing_earlier(config.rootpath))
     with unattributed(config), separated(), heap_at_rest():
